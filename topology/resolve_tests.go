@@ -1,0 +1,448 @@
+package topology
+
+import (
+	"cmp"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Timeouts of one try.
+const (
+	defaultTimeout = time.Second
+	execTimeout    = 30 * time.Second
+)
+
+// families is a set of address families.
+type families uint8
+
+const (
+	inIPv4 families = 1 << iota
+	inIPv6
+	inBoth = inIPv4 | inIPv6
+)
+
+func familyOf(a netip.Addr) families { return 1 << familyIndex(a) }
+
+// resolveTests finds out who is meant by each word of the tests.
+func (r *resolver) resolveTests() {
+	if len(r.file.Tests) == 0 {
+		return
+	}
+	for i := range r.nodes {
+		r.nodes[i].families = r.familiesOf(&r.nodes[i], "")
+	}
+	budget := maxExpandedTests
+	slab := make([]Test, len(r.file.Tests))
+	r.lab.Tests = make([]*Test, len(r.file.Tests))
+	for i, w := range r.file.Tests {
+		slab[i] = *w
+		t := &slab[i]
+		r.lab.Tests[i] = t
+		t.Name = cmp.Or(t.Name, testName(t))
+		t.Expect = cmp.Or(t.Expect, "pass")
+		switch t.Verb {
+		case Ping:
+			t.Count = cmp.Or(t.Count, 1)
+		case TCP, UDP:
+			if t.Listen == nil {
+				t.Listen = &yes
+			}
+		}
+		if t.Timeout == 0 {
+			t.Timeout = defaultTimeout
+			if t.Verb == Exec {
+				t.Timeout = execTimeout
+			}
+		}
+		sides := testSides{resolver: r, test: t, budget: &budget}
+		sides.resolve()
+	}
+}
+
+// maxExpandedTests bounds the nodes that `all` and labels stand for in all tests
+// together.
+const maxExpandedTests = 1_000_000
+
+// maxNamed is how many words of a side the name of a test repeats.
+const maxNamed = 8
+
+// testName is the item's text.
+func testName(t *Test) string {
+	name := t.Verb + " " + joinWords(t.From)
+	if len(t.To) > 0 {
+		name += " -> " + joinWords(t.To)
+	}
+	return name
+}
+
+func joinWords(words []Text) string {
+	var b strings.Builder
+	for i, w := range words {
+		if i == maxNamed && len(words) > maxNamed+1 {
+			b.WriteString(" … " + words[len(words)-1].Value)
+			break
+		}
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(w.Value)
+	}
+	return b.String()
+}
+
+// testSides resolves the two sides of one test.
+type testSides struct {
+	*resolver
+	test   *Test
+	budget *int
+	bad    bool
+}
+
+// spend takes what a word that may stand for any node costs.
+func (s *testSides) spend(w Text) bool {
+	if *s.budget < 0 {
+		return false // reported
+	}
+	if *s.budget -= len(s.nodes); *s.budget < 0 {
+		s.errorf(w.Pos, "name fewer nodes", "the words `all` and `label:` of the tests stand for more than %d nodes", maxExpandedTests)
+		return false
+	}
+	return true
+}
+
+func (s *testSides) errorf(pos Pos, hint, format string, args ...any) {
+	s.bad = true
+	s.resolver.errorf(pos, s.path(), hint, format, args...)
+}
+
+func (s *testSides) path() string { return "tests" }
+
+func (s *testSides) resolve() {
+	t := s.test
+	t.Senders = s.expand(t.From, false)
+	t.Targets = s.expand(t.To, true)
+	if s.bad {
+		return
+	}
+	if t.Verb == RouteTo {
+		s.checkDev()
+	}
+	if t.Verb != Exec {
+		s.checkPairs()
+	}
+}
+
+// expand gives what the words of one side mean, each once.
+func (s *testSides) expand(words []Text, target bool) []Target {
+	list := make([]Target, 0, len(words))
+	for _, w := range words {
+		list = s.expandWord(list, w, target)
+	}
+	if len(words) < 2 {
+		return list
+	}
+	type key struct {
+		node, iface string
+		prefix      netip.Prefix
+		port        int
+	}
+	seen := make(map[key]bool, len(list))
+	once := list[:0]
+	for _, t := range list {
+		k := key{t.Node, t.Interface, t.Prefix, t.Port}
+		if !seen[k] {
+			seen[k] = true
+			once = append(once, t)
+		}
+	}
+	return once
+}
+
+func (s *testSides) expandWord(list []Target, w Text, target bool) []Target {
+	word, port, ok := s.splitPort(w, target)
+	if !ok {
+		return list
+	}
+	if label, is := strings.CutPrefix(word, "label:"); is && strings.Contains(label, "=") {
+		if !s.spend(w) {
+			return list
+		}
+		key, value, _ := strings.Cut(label, "=")
+		before := len(list)
+		for i := range s.nodes {
+			n := s.nodes[i].Node
+			if have, ok := n.Labels[key]; ok && have == value {
+				list = append(list, Target{Pos: w.Pos, Node: n.Name, Port: port})
+			}
+		}
+		if len(list) == before {
+			s.errorf(w.Pos, "", "no node has the label %s", label)
+		}
+		return list
+	}
+	if word == "all" {
+		if !s.spend(w) {
+			return list
+		}
+		before := len(list)
+		for i := range s.nodes {
+			n := &s.nodes[i]
+			if n.inLab() && (s.test.Verb == Exec || n.families != 0) {
+				list = append(list, Target{Pos: w.Pos, Node: n.Name, Port: port})
+			}
+		}
+		if len(list) == before && !s.lost {
+			s.errorf(w.Pos, "", "all: no node of the lab has an address")
+		}
+		return list
+	}
+	if p, is := literal(word); is {
+		switch {
+		case !target:
+			s.errorf(w.Pos, "name the node that has it", "%q is an address; who sends is a node", w.Value)
+		case !p.IsSingleIP() && s.test.Verb != RouteTo:
+			s.errorf(w.Pos, "leave the prefix length out", "%q is a network; a target is an address or a node", w.Value)
+		default:
+			list = append(list, Target{Pos: w.Pos, Prefix: p.Masked(), Port: port})
+		}
+		return list
+	}
+	return s.expandNode(list, w, word, port)
+}
+
+// literal parses an address or a prefix; neither has a zone.
+func literal(word string) (netip.Prefix, bool) {
+	if a, err := netip.ParseAddr(word); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), a.Zone() == ""
+	}
+	p, err := netip.ParsePrefix(word)
+	return p, err == nil
+}
+
+// expandNode gives the node, or the interface of it, that a word names.
+func (s *testSides) expandNode(list []Target, w Text, word string, port int) []Target {
+	name, dev, _ := strings.Cut(word, ":")
+	at, ok := s.resolver.byName[name]
+	if !ok {
+		s.errorf(w.Pos, s.nodeHint(name), "there is no node %q", name)
+		return list
+	}
+	n := &s.nodes[at]
+	if dev != "" {
+		if s.test.Verb == Exec {
+			s.errorf(w.Pos, "name the node alone", "%q: a command runs in a node, not on an interface", w.Value)
+			return list
+		}
+		if _, ok := s.find(n, dev); !ok {
+			if n.inLab() && !s.unsure(n) {
+				s.errorf(w.Pos, s.interfaceHint(n, dev), "%s has no interface %q", name, dev)
+				return list
+			}
+		}
+	}
+	return append(list, Target{Pos: w.Pos, Node: name, Interface: dev, Port: port})
+}
+
+// splitPort takes the port off a word, and checks that there is one where there
+// must be and none elsewhere.
+func (s *testSides) splitPort(w Text, target bool) (word string, port int, ok bool) {
+	word, number, has := cutPort(w.Value)
+	needs := target && (s.test.Verb == TCP || s.test.Verb == UDP)
+	if has && !needs {
+		// An interface may have a number as its name.
+		if at, found := s.resolver.byName[word]; found {
+			if _, is := s.find(&s.nodes[at], number); is {
+				return w.Value, 0, true
+			}
+		}
+		what := "who sends"
+		if target {
+			what = "the target of " + s.test.Verb
+		}
+		s.errorf(w.Pos, "write "+word, "%q: %s has no port", w.Value, what)
+		return "", 0, false
+	}
+	if !needs {
+		return word, 0, true
+	}
+	if !has {
+		example := word + ":80"
+		if strings.Contains(word, "::") {
+			example = "[" + word + "]:80"
+		}
+		s.errorf(w.Pos, "write "+example, "%q: %s needs a port", w.Value, s.test.Verb)
+		return "", 0, false
+	}
+	port, err := strconv.Atoi(number)
+	if err != nil || port < 1 || port > 65535 {
+		s.errorf(w.Pos, "", "%q: a port is 1 to 65535", w.Value)
+		return "", 0, false
+	}
+	return word, port, true
+}
+
+// cutPort cuts :PORT off, where there is one. An IPv6 address with a port is in
+// brackets.
+func cutPort(w string) (word, port string, has bool) {
+	if inner, is := strings.CutPrefix(w, "["); is {
+		word, rest, closed := strings.Cut(inner, "]")
+		if port, has = strings.CutPrefix(rest, ":"); closed && (has || rest == "") {
+			return word, port, has
+		}
+		return w, "", false
+	}
+	if _, is := literal(w); is {
+		return w, "", false
+	}
+	at := strings.LastIndexByte(w, ':')
+	if at < 0 || at+1 == len(w) || strings.Trim(w[at+1:], "0123456789") != "" {
+		return w, "", false
+	}
+	return w[:at], w[at+1:], true
+}
+
+// checkDev checks that the interface a route is to have is one of the senders'.
+func (s *testSides) checkDev() {
+	if s.test.Dev == "" {
+		return
+	}
+	for _, t := range s.test.Senders {
+		n := &s.nodes[s.resolver.byName[t.Node]]
+		if _, ok := s.find(n, s.test.Dev); !ok && n.inLab() && !s.unsure(n) {
+			s.errorf(t.Pos, s.interfaceHint(n, s.test.Dev), "%s has no interface %q", t.Node, s.test.Dev)
+			return
+		}
+	}
+}
+
+// familiesOf gives the families in which a node, or one interface of it, has an
+// address that others can reach; of a namespace that is not the lab's, both where
+// the file does not say.
+func (r *resolver) familiesOf(n *node, dev string) families {
+	if r.unsure(n) {
+		return inBoth
+	}
+	var f families
+	for _, id := range n.ids {
+		i := &r.ifaces[id]
+		if dev != "" && i.Name != dev {
+			continue
+		}
+		for _, a := range i.Addresses {
+			if addr := a.Prefix.Addr(); !addr.IsLoopback() && !(addr.Is6() && addr.IsLinkLocalUnicast()) {
+				f |= familyOf(addr)
+			}
+		}
+	}
+	if f == 0 && !n.inLab() {
+		f = inBoth
+	}
+	return f
+}
+
+func (s *testSides) familiesOfTarget(t Target) families {
+	if t.Node == "" {
+		return familyOf(t.Prefix.Addr())
+	}
+	n := &s.nodes[s.resolver.byName[t.Node]]
+	if t.Interface == "" {
+		return n.families
+	}
+	return s.familiesOf(n, t.Interface)
+}
+
+// name is how a target is written, without its port.
+func (t Target) name() string {
+	switch {
+	case t.Node == "" && t.Prefix.IsSingleIP():
+		return t.Prefix.Addr().String()
+	case t.Node == "":
+		return t.Prefix.String()
+	case t.Interface != "":
+		return t.Node + ":" + t.Interface
+	}
+	return t.Node
+}
+
+// checkPairs checks that every pair of different nodes has a family to talk in.
+// There may be a million pairs: those of equal families are looked at once.
+func (s *testSides) checkPairs() {
+	var senders, targets [inBoth + 1][]Target // by families: two of different nodes
+	for _, t := range s.test.Senders {
+		f := s.familiesOfTarget(t)
+		if f == 0 && s.test.Verb == RouteTo {
+			f = inBoth // a route is looked up without an address
+		}
+		if f == 0 {
+			s.errorf(t.Pos, "give it one", "%s has no address to send from", t.name())
+			return
+		}
+		senders[f] = keepTwo(senders[f], t)
+	}
+	for _, t := range s.test.Targets {
+		f := s.familiesOfTarget(t)
+		if f == 0 {
+			s.errorf(t.Pos, "give it one; link-local and loopback addresses do not count", "%s has no address to be reached at", t.name())
+			return
+		}
+		targets[f] = keepTwo(targets[f], t)
+	}
+	pairs := false
+	for sf := range senders {
+		for tf := range targets {
+			for _, from := range senders[sf] {
+				for _, to := range targets[tf] {
+					if from.Node == to.Node {
+						continue
+					}
+					pairs = true
+					if !s.checkFamily(from, to, families(sf), families(tf)) {
+						return
+					}
+				}
+			}
+		}
+	}
+	if !pairs && len(s.test.Senders) > 0 && len(s.test.Targets) > 0 {
+		s.errorf(s.test.Targets[0].Pos, "name two different nodes", "there is no pair of different nodes")
+	}
+}
+
+func keepTwo(list []Target, t Target) []Target {
+	if len(list) == 0 || len(list) == 1 && list[0].Node != t.Node {
+		list = append(list, t)
+	}
+	return list
+}
+
+func (s *testSides) checkFamily(from, to Target, sf, tf families) bool {
+	common := sf & tf
+	hint := ""
+	switch s.test.Family {
+	case "ipv4":
+		common &= inIPv4
+	case "ipv6":
+		common &= inIPv6
+	case "both":
+		if common != inBoth {
+			common = 0
+		}
+	default:
+		hint = "give both an address of one family"
+	}
+	if common != 0 {
+		return true
+	}
+	wanted := s.test.Family
+	if wanted != "" {
+		wanted = "family " + wanted + ": "
+	}
+	s.errorf(to.Pos, hint, "%s%s has %s, %s has %s", wanted, from.name(), sf, to.name(), tf)
+	return false
+}
+
+func (f families) String() string {
+	return [...]string{"no address", "IPv4 alone", "IPv6 alone", "both families"}[f]
+}
