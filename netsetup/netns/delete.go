@@ -1,0 +1,137 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// unmounters is how many unmounts are under way at once. Each waits for an RCU
+// grace period (fs/namespace.c, namespace_unlock), which those beside it share.
+const unmounters = 8
+
+// Delete takes namespaces away from Dir, all together, and the empty plain files
+// that a crash leaves there. A name that is not there is no error; something
+// else of that name is an error and stays as it is. Who still has a namespace
+// open, or runs in it, keeps it.
+func Delete(names ...string) error {
+	errs := make([]error, len(names))
+	err := spread(len(names), unmounters, func(i int) bool {
+		if errs[i] = deleteOne(names[i]); errs[i] != nil {
+			errs[i] = fmt.Errorf("delete network namespace %s: %w", names[i], errs[i])
+		}
+		return true
+	})
+	return errors.Join(append(errs, err)...)
+}
+
+func deleteOne(name string) error {
+	path, err := namePath(name)
+	if err != nil {
+		return err
+	}
+	// Mounts can be stacked.
+	for {
+		kind, err := lookAt(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return err
+		case kind == plain:
+			if err := unix.Unlink(path); err != nil && err != unix.ENOENT {
+				return &fs.PathError{Op: "unlink", Path: path, Err: err}
+			}
+			return nil
+		}
+		// EINVAL: somebody else unmounted it meanwhile.
+		err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		if err != nil && err != unix.EINVAL && err != unix.ENOENT {
+			return mountError(&fs.PathError{Op: "unmount", Path: path, Err: err})
+		}
+	}
+}
+
+// entry is what can be under Dir.
+type entry uint8
+
+const (
+	mounted entry = iota // a network namespace
+	plain                // an empty plain file: not published yet, or left by a crash
+)
+
+// lookAt says what is at path; anything else than an entry is an error.
+func lookAt(path string) (entry, error) {
+	h, err := openPath(path, unix.O_NOFOLLOW)
+	if err == nil {
+		return mounted, h.Close()
+	}
+	if !errors.Is(err, ErrNotNetwork) {
+		return 0, err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	notOurs := fmt.Errorf("%s %w", path, ErrNotNetwork)
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size != 0 {
+		return 0, notOurs
+	}
+	// A namespace of another kind is an empty regular file, too.
+	var sfs unix.Statfs_t
+	if err := unix.Statfs(path, &sfs); err != nil {
+		return 0, &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if sfs.Type == unix.NSFS_MAGIC {
+		return 0, notOurs
+	}
+	return plain, nil
+}
+
+// List gives the names of the namespaces under Dir that begin with prefix,
+// sorted.
+func List(prefix string) ([]string, error) { return entries(prefix, mounted) }
+
+// Stale gives the names of the empty plain files under Dir that begin with
+// prefix, sorted. Such a file is a namespace that is being published this
+// moment, or what a crash left.
+func Stale(prefix string) ([]string, error) { return entries(prefix, plain) }
+
+// Names gives all names under Dir that begin with prefix, sorted, without a look
+// at what they are: for those who open each and heed ErrNotNetwork.
+func Names(prefix string) ([]string, error) {
+	all, err := os.ReadDir(Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range all {
+		if strings.HasPrefix(e.Name(), prefix) {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+func entries(prefix string, want entry) ([]string, error) {
+	all, err := Names(prefix)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, name := range all {
+		if kind, err := lookAt(Dir + "/" + name); err == nil && kind == want {
+			names = append(names, name)
+		} else if errors.As(err, new(*LimitError)) {
+			return nil, err
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,128 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// LimitError is a limit of this host that was met.
+type LimitError struct {
+	Limit string // such as user.max_net_namespaces
+	Value string // what it is now
+	Hint  string // how to raise it
+	Err   error  // the errno
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("the limit %s is reached (%s): %v", e.Limit, e.Value, e.Err)
+}
+
+func (e *LimitError) Unwrap() error { return e.Err }
+
+// ErrPrivilege is what every *PrivilegeError is, for errors.Is.
+var ErrPrivilege = errors.New("privilege is missing")
+
+// PrivilegeError says that this process may not do something.
+type PrivilegeError struct {
+	What string // what it may not do
+	Hint string // what to do about it
+	Err  error  // the errno, or nil
+}
+
+func (e *PrivilegeError) Error() string {
+	if e.Err == nil {
+		return e.What
+	}
+	return fmt.Sprintf("%s: %v", e.What, e.Err)
+}
+
+func (e *PrivilegeError) Unwrap() error { return e.Err }
+
+// Is makes every PrivilegeError an ErrPrivilege.
+func (e *PrivilegeError) Is(target error) bool { return target == ErrPrivilege }
+
+// sysctl reads a setting of the host; "" where there is none.
+func sysctl(name string) string {
+	b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func sysctlLimit(name string, err error) error {
+	return &LimitError{
+		Limit: name,
+		Value: sysctl(name),
+		Hint:  "raise it: sysctl -w " + name + "=NUMBER",
+		Err:   err,
+	}
+}
+
+// limit turns the errors of open(2) that come from limits into a LimitError.
+func limit(err error) error {
+	switch {
+	case errors.Is(err, unix.EMFILE):
+		var r unix.Rlimit
+		value := "unknown"
+		if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil {
+			value = fmt.Sprint(r.Cur)
+		}
+		return &LimitError{Limit: "open files of a process", Value: value, Hint: "raise it: ulimit -Hn NUMBER, as root", Err: err}
+	case errors.Is(err, unix.ENFILE):
+		return sysctlLimit("fs.file-max", err)
+	}
+	return err
+}
+
+// unshareError explains why a namespace could not be made, see unshare(2).
+func unshareError(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOSPC):
+		return sysctlLimit("user.max_net_namespaces", err)
+	case errors.Is(err, unix.EPERM):
+		return needRoot("making a network namespace is not permitted", err)
+	}
+	return limit(err)
+}
+
+// mountError explains why a namespace could not be published, see mount(2).
+func mountError(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOSPC):
+		return sysctlLimit("fs.mount-max", err)
+	case errors.Is(err, unix.EPERM):
+		return needRoot("mounting under "+Dir+" is not permitted", err)
+	}
+	return err
+}
+
+func needRoot(what string, err error) error {
+	return &PrivilegeError{What: what, Hint: "run it as root (CAP_SYS_ADMIN and CAP_NET_ADMIN), or with --rootless", Err: err}
+}
+
+// UserNamespaceError explains why the kernel refused a user namespace, or took
+// its privilege away, with what mends it. Errors of other kinds come back as
+// they are.
+func UserNamespaceError(err error) error {
+	switch {
+	case errors.Is(err, unix.ENOSPC):
+		return sysctlLimit("user.max_user_namespaces", err)
+	case !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EINVAL):
+		return err
+	}
+	hint := "run it as root; in a container, give that CAP_SYS_ADMIN and CAP_NET_ADMIN (docker run --privileged)"
+	if os.Geteuid() != 0 {
+		switch {
+		case sysctl("kernel.unprivileged_userns_clone") == "0": // Debian's
+			hint = "allow it: sudo sysctl -w kernel.unprivileged_userns_clone=1"
+		case sysctl("kernel.apparmor_restrict_unprivileged_userns") == "1": // Ubuntu's
+			hint = "allow it: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with the rule \"userns,\""
+		}
+	}
+	return &PrivilegeError{What: "making a user namespace is not permitted", Hint: hint, Err: err}
+}

@@ -1,0 +1,259 @@
+package netns
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// HolderArg is the first argument of this program re-executed as a holder; main
+// (and the TestMain of tests) must then exit with RunHolder's status.
+const HolderArg = "__holder"
+
+// RunHolder is the holder: the process that keeps an ordinary user's namespaces.
+// It was started in fresh user, mount and network namespaces, makes them fit
+// for labs (an empty /run with a shared /run/netns, lo up), says so on
+// descriptor 3, and sleeps until it is killed; it has nothing to put in order.
+func RunHolder() int {
+	answer := os.NewFile(3, "answer")
+	if answer == nil {
+		return 1
+	}
+	step, err := furnish()
+	if err != nil {
+		var errno syscall.Errno
+		errors.As(err, &errno)
+		fmt.Fprintf(answer, "%d %s", int(errno), step)
+		return 1
+	}
+	if _, err := answer.WriteString("ok"); err != nil {
+		return 1
+	}
+	answer.Close()
+	for {
+		unix.Pause()
+	}
+}
+
+// furnish sets up the holder's namespaces; step is what failed. It is here that
+// a namespace granted without its privilege shows.
+func furnish() (step string, err error) {
+	// Unmounting on the host must reach the copies here.
+	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return "keep mounts from spreading", err
+	}
+	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
+		return "mount an empty /run", err
+	}
+	if err := shareDir(); err != nil {
+		return "make " + Dir + " a shared mount", err
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err == nil {
+		err = netlink.LinkSetUp(lo)
+	}
+	if err != nil {
+		return "take lo up", err
+	}
+	return "", nil
+}
+
+// holder is a running holder. Its open files keep the namespaces even when the
+// process ends.
+type holder struct {
+	pid            int
+	proc           int // its /proc directory, which is never another process's
+	user, mnt, net int // its namespaces
+}
+
+func (h *holder) close() {
+	for _, fd := range []int{h.proc, h.user, h.mnt, h.net} {
+		if fd >= 0 {
+			unix.Close(fd)
+		}
+	}
+}
+
+// startHolder makes a holder. It outlives this process.
+func startHolder() (*holder, error) {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, limit(err)
+	}
+	defer read.Close()
+	defer write.Close()
+	cmd := &exec.Cmd{
+		Path:       "/proc/self/exe",
+		Args:       []string{"nslab", HolderArg},
+		Env:        []string{},
+		Dir:        "/",
+		ExtraFiles: []*os.File{write}, // descriptor 3
+		SysProcAttr: &syscall.SysProcAttr{
+			Setsid:      true,
+			Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWNET,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
+		},
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, UserNamespaceError(err)
+	}
+	go cmd.Wait() // should it end before this process does
+	write.Close()
+	answer, err := io.ReadAll(read)
+	if err != nil {
+		return nil, err
+	}
+	if string(answer) != "ok" {
+		number, step, _ := strings.Cut(string(answer), " ")
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			return nil, errors.New("the process that keeps the namespaces ended at its start")
+		}
+		if n == 0 {
+			return nil, errors.New(step)
+		}
+		return nil, fmt.Errorf("%s: %w", step, UserNamespaceError(syscall.Errno(n)))
+	}
+	return openHolder(cmd.Process.Pid)
+}
+
+// openHolder opens process pid; unix.ESRCH or ENOENT is that there is none.
+func openHolder(pid int) (*holder, error) {
+	h := &holder{pid: pid, proc: -1, user: -1, mnt: -1, net: -1}
+	var err error
+	h.proc, err = unix.Open(fmt.Sprintf("/proc/%d", pid), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, limit(err)
+	}
+	for _, ns := range []struct {
+		name string
+		fd   *int
+	}{{"user", &h.user}, {"mnt", &h.mnt}, {"net", &h.net}} {
+		*ns.fd, err = unix.Openat(h.proc, "ns/"+ns.name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			h.close()
+			return nil, fmt.Errorf("open the %s namespace of process %d: %w", ns.name, pid, limit(err))
+		}
+	}
+	return h, nil
+}
+
+// identity tells this process from any other that ever had or will have its
+// number: the number, the start time in clock ticks since boot, the boot.
+func (h *holder) identity() (string, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", err
+	}
+	stat, err := h.read("stat")
+	if err != nil {
+		return "", err
+	}
+	// The name, in parentheses, may hold anything; the state follows it as field
+	// 3, the start time is field 22. See proc_pid_stat(5).
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 20 {
+		return "", fmt.Errorf("/proc/%d/stat: unexpected text %q", h.pid, stat)
+	}
+	if state := fields[0][0]; state == 'Z' || state == 'X' {
+		return "", unix.ESRCH
+	}
+	return fmt.Sprintf("%d %s %s", h.pid, fields[19], bytes.TrimSpace(boot)), nil
+}
+
+func (h *holder) read(name string) ([]byte, error) {
+	fd, err := unix.Openat(h.proc, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+// findHolder gives the holder that the record at path names, or nil if it is
+// not there any more.
+func findHolder(path string) (*holder, error) {
+	record, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	number, _, _ := strings.Cut(string(record), " ")
+	pid, err := strconv.Atoi(number)
+	if err != nil {
+		return nil, nil // a crash cut it short
+	}
+	h, err := openHolder(pid)
+	if err == nil {
+		var id string
+		if id, err = h.identity(); err == nil && id == string(record) {
+			return h, nil
+		}
+		h.close()
+	}
+	switch {
+	case err == nil, errors.Is(err, unix.ESRCH), errors.Is(err, unix.ENOENT):
+		return nil, nil
+	case errors.Is(err, unix.EACCES):
+		return nil, nil // the number is another user's by now
+	}
+	return nil, err
+}
+
+// empty says whether there is no lab in the holder's namespaces: no named
+// namespace, and no run directory.
+func (h *holder) empty() (bool, error) {
+	for dir, counts := range map[string]func(os.DirEntry) bool{
+		Dir:          func(os.DirEntry) bool { return true },
+		"/run/nslab": os.DirEntry.IsDir,
+	} {
+		entries, err := os.ReadDir(filepath.Join(fmt.Sprintf("/proc/%d/root", h.pid), dir))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return false, err
+		}
+		for _, e := range entries {
+			if counts(e) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// stop ends the holder and waits for its end.
+func (h *holder) stop() error {
+	fd, err := unix.PidfdOpen(h.pid, 0)
+	if err == unix.ESRCH {
+		return nil
+	}
+	if err != nil {
+		return limit(err)
+	}
+	defer unix.Close(fd)
+	if _, err := h.identity(); errors.Is(err, unix.ESRCH) {
+		return nil // the number may be another's
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+		return err
+	}
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}

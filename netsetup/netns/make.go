@@ -1,0 +1,141 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// Make makes a namespace and publishes it under Dir. prepare (nil is allowed)
+// runs inside before anybody else can see it. The error wraps fs.ErrExist where
+// something of that name is there; after an error nothing is left.
+func Make(name string, prepare func() error) (*Handle, error) {
+	hs, err := MakeEach([]string{name}, 1, func(int) error {
+		if prepare == nil {
+			return nil
+		}
+		return prepare()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return hs[0], nil
+}
+
+// MakeEach makes many namespaces, on as many threads as workers says (at least
+// one). prepare(i) (nil is allowed) runs inside the i-th before it is published.
+// The handles are in the order of names. After an error, which is the first with
+// those that came beside it, none of them is left.
+func MakeEach(names []string, workers int, prepare func(i int) error) ([]*Handle, error) {
+	if err := shareDir(); err != nil {
+		return nil, err
+	}
+	hs := make([]*Handle, len(names))
+	errs := make([]error, len(names))
+	err := spread(len(names), workers, func(i int) bool {
+		var inside func() error
+		if prepare != nil {
+			inside = func() error { return prepare(i) }
+		}
+		if hs[i], errs[i] = makeHere(names[i], inside); errs[i] != nil {
+			errs[i] = fmt.Errorf("make network namespace %s: %w", names[i], errs[i])
+		}
+		return errs[i] == nil
+	})
+	if err = errors.Join(append(errs, err)...); err == nil {
+		return hs, nil
+	}
+	var made []string
+	for i, h := range hs {
+		if h != nil {
+			h.Close()
+			made = append(made, names[i])
+		}
+	}
+	return nil, errors.Join(err, Delete(made...))
+}
+
+// makeHere leaves the calling thread in a new namespace, whether it fails or
+// not; that is for the pool to mend.
+func makeHere(name string, prepare func() error) (h *Handle, err error) {
+	path, err := namePath(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return nil, unshareError(err)
+	}
+	fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, limit(err)
+	}
+	defer func() {
+		if err != nil {
+			unix.Close(fd)
+		}
+	}()
+	h, err = newHandle(fd)
+	if err != nil {
+		return nil, err
+	}
+	if prepare != nil {
+		if err := prepare(); err != nil {
+			return nil, err
+		}
+	}
+	if err := publish(path); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// publish binds the calling thread's namespace to path, as ip-netns(8) does.
+func publish(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return limit(&fs.PathError{Op: "create", Path: path, Err: err})
+	}
+	unix.Close(fd)
+	if err := unix.Mount("/proc/thread-self/ns/net", path, "none", unix.MS_BIND, ""); err != nil {
+		unix.Unlink(path)
+		return mountError(&fs.PathError{Op: "mount on", Path: path, Err: err})
+	}
+	return nil
+}
+
+// shareDir makes Dir a shared mount, so that what is mounted and unmounted
+// there is so in every mount namespace. Like ip-netns(8), it does so under a
+// lock on Dir itself: two programs that each bind it to itself would hide one
+// another's namespaces.
+func shareDir() error {
+	if err := os.MkdirAll(Dir, 0o755); err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return needRoot("making "+Dir+" is not permitted", err)
+		}
+		return err
+	}
+	lock, err := unix.Open(Dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return limit(&fs.PathError{Op: "open", Path: Dir, Err: err})
+	}
+	defer unix.Close(lock)
+	for err = unix.EINTR; err == unix.EINTR; {
+		err = unix.Flock(lock, unix.LOCK_EX)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "lock", Path: Dir, Err: err}
+	}
+	// EINVAL: it is not a mount.
+	if err = unix.Mount("", Dir, "none", unix.MS_SHARED, ""); err == unix.EINVAL {
+		if err = unix.Mount(Dir, Dir, "none", unix.MS_BIND|unix.MS_REC, ""); err == nil {
+			err = unix.Mount("", Dir, "none", unix.MS_SHARED, "")
+		}
+	}
+	if err != nil {
+		return mountError(&fs.PathError{Op: "make a shared mount of", Path: Dir, Err: err})
+	}
+	return nil
+}
