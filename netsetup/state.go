@@ -1,0 +1,223 @@
+// Package netsetup makes a lab be what its topology says.
+//
+// It knows State (what is wanted and what is observed, one type), how to
+// compile a topology.Lab to it, the difference of two States as a Plan, and the
+// order in which a plan is applied, verified and rolled back. It must not know
+// netlink: everything that touches the kernel is behind the interface Kernel.
+package netsetup
+
+import (
+	"net/netip"
+
+	"nslab/topology"
+)
+
+// Protocol marks routes, rules, neighbours and addresses (IFA_PROTO) as ours.
+// It is in the range that rtnetlink(7) leaves to users.
+const Protocol = 201
+
+// Group is the link group of every interface made by nslab, set in the request
+// that creates it.
+const Group = 201
+
+// AliasPrefix begins the alias that marks an owner: "nslab:<lab>.<node>" on lo
+// of a lab's namespace, "nslab:<lab>" on a link's end in a namespace that does
+// not belong to the lab.
+const AliasPrefix = "nslab:"
+
+// Origin says who made an observed thing.
+type Origin uint8
+
+const (
+	Ours    Origin = iota // carries our mark; everything wanted is ours
+	Manual                // unmarked and looks hand-made: protocol boot, static or none, infinite lifetime
+	Foreign               // a daemon's, a DHCP client's, a VPN's: never touched
+)
+
+// State is what is wanted of a lab, or what was observed of it: plain values,
+// sorted. The empty State of a lab is one without namespaces.
+type State struct {
+	Lab        string
+	File       string      // name of the topology file, for messages; "" when observed
+	Namespaces []Namespace // sorted by Name
+}
+
+// NamespaceKind tells a namespace of the lab from those it only joins.
+type NamespaceKind uint8
+
+const (
+	Own      NamespaceKind = iota // published as /run/netns/<Name>, made and removed by the lab
+	Root                          // the namespace that nslab runs in; Name is ""
+	External                      // made by others; Name is how to open it
+)
+
+// Namespace is one network namespace with everything in it that State governs.
+type Namespace struct {
+	Pos  topology.Pos
+	Kind NamespaceKind
+	// Name identifies the namespace: <lab>.<node> of an Own one, "" of the
+	// root, and of an External one a path, pid:1234, or a name under /run/netns.
+	Name  string
+	Inode uint64        // observed; 0 where wanted
+	Keep  topology.Keep // wanted only
+
+	Links     []Link     // sorted by Name
+	Addresses []Address  // sorted by Link; of one link in the order of the interface
+	Routes    []Route    // sorted by routeKey
+	Rules     []Rule     // sorted by ruleKey
+	Neighbors []Neighbor // sorted by Link, IP
+	FDB       []FDBEntry // sorted by Link, MAC
+	// Sysctls: wanted, in the order in which they are written; observed, those
+	// that were asked for.
+	Sysctls []Sysctl
+}
+
+// Endpoint names one interface of one namespace.
+type Endpoint struct {
+	Namespace string // Namespace.Name
+	Link      string
+}
+
+// Link kinds that State can make. Others are observed only.
+const (
+	KindVeth     = "veth"
+	KindBridge   = "bridge"
+	KindLoopback = "loopback" // lo: never made nor removed
+)
+
+// Link is one network device. In a wanted link a zero MAC, MTU or Index and a
+// nil pointer mean: whatever it is.
+type Link struct {
+	Pos        topology.Pos
+	Origin     Origin
+	Name       string
+	Index      int
+	Kind       string
+	MAC        topology.MAC
+	MTU        int    // bytes
+	Up         bool   // administratively
+	Running    bool   // observed: it carries packets (RFC 2863 operational state up); not compared
+	Master     string // the bridge it is a port of, or ""
+	TxQueueLen *int
+	Alias      string
+	NoOffloads *bool // wanted: nil or true; observed where it was asked for
+	// Peer is the other end of a veth. Observed: with Namespace
+	// UnknownNamespace where the other end is in none that was read.
+	Peer   Endpoint
+	Bridge *Bridge // of kind bridge
+	Port   *Port   // where Master is a bridge
+}
+
+// UnknownNamespace stands in Endpoint.Namespace for one that was not read.
+const UnknownNamespace = "?"
+
+// Bridge are a bridge's settings; times in 1/100 s (USER_HZ), as the kernel has
+// them.
+type Bridge struct {
+	STP           bool
+	McastSnooping bool
+	AgeingTime    *int
+	ForwardDelay  *int
+	HelloTime     *int
+	MaxAge        *int
+	Priority      *int
+}
+
+// Port are the settings of a bridge port.
+type Port struct {
+	Isolated bool
+	Learning bool
+	Hairpin  bool
+	Cost     *int
+	Priority *int
+}
+
+// Address is one address of a link. Link-local addresses that the kernel makes
+// by itself and those of lo (127.0.0.1, ::1) are not in a State.
+type Address struct {
+	Pos    topology.Pos
+	Origin Origin
+	Link   string
+	Prefix netip.Prefix // not masked
+	Peer   netip.Prefix // not valid: none
+	Scope  uint8        // RT_SCOPE_*; 0 is global (always 0 for IPv6 global ones)
+	Label  string       // IPv4; "" where it is the link's name
+	DAD    bool         // IPv6: duplicate-address detection is asked for; not compared
+}
+
+// Route types, as in rtnetlink(7).
+const (
+	Unicast     = "unicast"
+	Local       = "local"
+	Blackhole   = "blackhole"
+	Unreachable = "unreachable"
+	Prohibit    = "prohibit"
+)
+
+// Route is one route. Those that the kernel makes by itself (protocol kernel:
+// connected, local, broadcast, multicast) are not in a State.
+type Route struct {
+	Pos      topology.Pos
+	Origin   Origin
+	Protocol uint8 // observed; 0 where wanted (it will be Protocol)
+	Dst      netip.Prefix
+	Table    int
+	Metric   int
+	Type     string
+	Src      netip.Addr
+	MTU      int
+	// Nexthops: sorted by Via, Dev; empty for the types that go nowhere.
+	Nexthops []Nexthop
+}
+
+// Nexthop is one way of a route.
+type Nexthop struct {
+	Via    netip.Addr
+	Dev    string
+	Weight int // 1 to 256
+	OnLink bool
+}
+
+// Rule is one policy-routing rule. The three of every namespace (0, 32766,
+// 32767) are not in a State.
+type Rule struct {
+	Pos      topology.Pos
+	Origin   Origin
+	IPv6     bool
+	Priority int
+	From, To netip.Prefix // not valid: any
+	IIF, OIF string
+	FwMark   uint32
+	FwMask   uint32 // 0: FwMark is not matched
+	Table    int
+	// Other holds, of an observed rule, what State has no field for (such as
+	// "ipproto tcp goto 100"), so that it differs from every wanted one.
+	Other string
+}
+
+// Neighbor is one fixed entry of a neighbour table (permanent or noarp, and
+// whatever carries our mark); learned ones are not in a State.
+type Neighbor struct {
+	Pos    topology.Pos
+	Origin Origin
+	Link   string
+	IP     netip.Addr
+	MAC    topology.MAC
+	State  string // permanent, noarp, reachable, stale; the last two are made, not compared
+}
+
+// FDBEntry is a static entry of a bridge's forwarding table. The kernel has no
+// mark for these.
+type FDBEntry struct {
+	Pos    topology.Pos
+	Origin Origin // Manual when observed
+	Link   string // the port
+	MAC    topology.MAC
+}
+
+// Sysctl is one kernel setting; Name is the path below /proc/sys.
+type Sysctl struct {
+	Pos   topology.Pos
+	Name  string
+	Value string // one blank between fields, as sysctl(8) shows them
+}

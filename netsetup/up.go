@@ -1,0 +1,337 @@
+package netsetup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"nslab/topology"
+)
+
+// Progress is told how far a plan is: ops done of all.
+type Progress func(done, total int)
+
+// Options of Up and Down; the zero value is the usual case.
+type Options struct {
+	Prune         bool     // also remove what is unmarked, whoever made it
+	KeepOnFailure bool     // no rollback
+	Progress      Progress // may be nil
+}
+
+// settleTries bounds how often Up looks again and repairs what a change
+// destroyed that the model did not foresee.
+const settleTries = 3
+
+// rollbackTime bounds a rollback, which an interrupt does not stop.
+const rollbackTime = 2 * time.Minute
+
+// RolledBackError says that Up failed and what became of what it had done.
+type RolledBackError struct {
+	Lab   string
+	Cause error
+	Kept  bool     // KeepOnFailure: nothing was undone
+	Left  []string // what could not be undone, as the commands that would
+	Err   error    // why; nil where all was undone
+}
+
+func (e *RolledBackError) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Cause.Error())
+	switch {
+	case e.Kept:
+		fmt.Fprintf(&b, "\nkept as it is; `nslab down %s` removes it", e.Lab)
+	case len(e.Left) == 0 && e.Err == nil:
+		b.WriteString("\nrolled back: everything is as it was before")
+	default:
+		b.WriteString("\nrolled back, but not all of it")
+		if e.Err != nil {
+			b.WriteString(": " + e.Err.Error())
+		}
+		for _, c := range e.Left {
+			b.WriteString("\nto be done by hand: " + c)
+		}
+	}
+	return b.String()
+}
+
+// Unwrap gives the cause.
+func (e *RolledBackError) Unwrap() error { return e.Cause }
+
+// UnsettledError says that the kernel, read back, is not what was asked of it.
+type UnsettledError struct{ Rest *Plan }
+
+func (e *UnsettledError) Error() string {
+	var b strings.Builder
+	b.WriteString("the kernel did not keep what it accepted; these differ:")
+	for i, l := range e.Rest.Lines() {
+		if i == 10 {
+			fmt.Fprintf(&b, "\n  … %d more", len(e.Rest.Lines())-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n  %s %s", l.Sign, l.Command)
+	}
+	return b.String()
+}
+
+// Observe reads what there is of a lab, with the name of the file in its errors.
+func Observe(ctx context.Context, k Kernel, want *State) (*State, error) {
+	have, err := k.Observe(ctx, want)
+	return have, nameFile(err, want.File)
+}
+
+// Up makes the lab be what is wanted: by the difference alone, verified by
+// reading the kernel back. When a change fails or ctx ends, it returns to what
+// was there before and gives a *RolledBackError. The plan is what was done; it
+// is empty where there was nothing to do.
+func Up(ctx context.Context, k Kernel, want *State, o Options) (*Plan, error) {
+	before, err := Observe(ctx, k, want)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := Diff(before, want, o.Prune)
+	if err != nil || plan.Empty() {
+		return plan, err
+	}
+	if err := converge(ctx, k, plan, want, o); err != nil {
+		if o.KeepOnFailure {
+			return plan, &RolledBackError{Lab: want.Lab, Cause: err, Kept: true}
+		}
+		return plan, rollback(ctx, k, want, before, err)
+	}
+	_, last := upTo(plan.Ops, Rules)
+	return plan, do(context.WithoutCancel(ctx), k, plan.File, last)
+}
+
+// converge applies all but the unpublishing of a plan, and what reading the
+// kernel back still shows to be done.
+func converge(ctx context.Context, k Kernel, plan *Plan, want *State, o Options) error {
+	for try := 1; ; try++ {
+		if err := apply(ctx, k, plan.File, plan.beforeUnpublish(), o.Progress); err != nil {
+			return err
+		}
+		now, err := Observe(ctx, k, want)
+		if err != nil {
+			return fmt.Errorf("verify: %w", err)
+		}
+		rest, err := Diff(now, want, o.Prune)
+		if err != nil {
+			return err
+		}
+		if len(rest.beforeUnpublish()) == 0 {
+			return settle(ctx, k, now, want)
+		}
+		if try == settleTries {
+			return &UnsettledError{rest}
+		}
+		plan = rest
+	}
+}
+
+// settleTime bounds the wait for links to be good for use. The kernel is ready
+// within milliseconds, unless others keep it busy with making and freeing
+// interfaces.
+const settleTime = time.Minute
+
+// NotReadyError names links that are up and still carry nothing, or do not
+// answer for their IPv6 addresses.
+type NotReadyError struct{ Links []Endpoint }
+
+func (e *NotReadyError) Error() string {
+	l := e.Links[0]
+	s := fmt.Sprintf("link %s in %s is up and not ready after %v", l.Link, displayNamespace(l.Namespace), settleTime)
+	if n := len(e.Links) - 1; n > 0 {
+		s += fmt.Sprintf(", nor are %d more", n)
+	}
+	return s
+}
+
+// settle waits for the links that were not ready when now was observed, or of
+// which that was not seen: a lab that is up can be used at once.
+func settle(ctx context.Context, k Kernel, now, want *State) error {
+	up := make(map[Endpoint]bool)
+	for i := range want.Namespaces {
+		n := &want.Namespaces[i]
+		for j := range n.Links {
+			up[Endpoint{n.Name, n.Links[j].Name}] = n.Links[j].Up
+		}
+	}
+	var waiting []Endpoint
+	for i := range now.Namespaces {
+		n := &now.Namespaces[i]
+		for j := range n.Links {
+			l := &n.Links[j]
+			end := Endpoint{n.Name, l.Name}
+			usable := up[end] && l.Kind != KindLoopback && (l.Kind != KindVeth || up[l.Peer])
+			if usable && (l.Kind == KindVeth && !l.Running || hasIPv6(n, l.Name)) {
+				waiting = append(waiting, end)
+			}
+		}
+	}
+	if len(waiting) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	left, err := k.Settle(ctx, waiting)
+	if err == nil && len(left) > 0 {
+		err = &NotReadyError{left}
+	}
+	return err
+}
+
+func hasIPv6(n *Namespace, link string) bool {
+	for i := range n.Addresses {
+		if a := &n.Addresses[i]; a.Link == link && a.Prefix.Addr().Is6() {
+			return true
+		}
+	}
+	return false
+}
+
+// apply carries out ops stage by stage and stops at the first stage that fails.
+func apply(ctx context.Context, k Kernel, file string, ops []Op, progress Progress) error {
+	total := len(ops)
+	for _, last := range Stages {
+		var stage []Op
+		stage, ops = upTo(ops, last)
+		for len(stage) > 0 {
+			n := min(len(stage), chunkOps)
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			if err := do(ctx, k, file, stage[:n]); err != nil {
+				return err
+			}
+			stage = stage[n:]
+			if progress != nil {
+				progress(total-len(ops)-len(stage), total)
+			}
+		}
+	}
+	return nil
+}
+
+// chunkOps is how many ops go to the kernel between two looks at an interrupt
+// and two steps of a progress bar; large, so that those of one namespace in
+// different phases travel together.
+const chunkOps = 10000
+
+// do is Kernel.Do with the name of the file in its errors.
+func do(ctx context.Context, k Kernel, file string, ops []Op) error {
+	if len(ops) == 0 {
+		return nil
+	}
+	return nameFile(k.Do(ctx, ops), file)
+}
+
+// nameFile completes the positions in a kernel's errors.
+func nameFile(err error, file string) error {
+	switch e := err.(type) {
+	case *OpError:
+		e.File = file
+	case *NotOursError:
+		e.File = file
+	case interface{ Unwrap() []error }:
+		for _, x := range e.Unwrap() {
+			nameFile(x, file)
+		}
+	}
+	return err
+}
+
+// rollback returns to the state before, whatever ctx says by now.
+func rollback(ctx context.Context, k Kernel, want, before *State, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	target := before.Clone()
+	target.File = ""
+	for i := range target.Namespaces {
+		// What others did in the meantime stays; but for neighbours, since
+		// forwarding entries, which go with them, cannot be told apart.
+		target.Namespaces[i].Keep = topology.Keep{Addresses: true, Routes: true, Rules: true, Links: true}
+	}
+	result := &RolledBackError{Lab: want.Lab, Cause: cause}
+	result.Left, result.Err = force(ctx, k, want, target, nil)
+	return result
+}
+
+// force makes the lab be target as far as it can, going on after errors; seen
+// tells Observe what to look at. It gives what is left to be done, as commands.
+func force(ctx context.Context, k Kernel, seen, target *State, progress Progress) (left []string, err error) {
+	var failed error
+	for try := 1; ; try++ {
+		now, err := Observe(ctx, k, seen)
+		if err != nil {
+			return nil, errors.Join(failed, err)
+		}
+		plan, err := Diff(now, target, false)
+		if err != nil {
+			failed = err
+		}
+		if plan.Empty() {
+			return nil, nil
+		}
+		if try > settleTries {
+			for _, l := range plan.Lines() {
+				left = append(left, l.Command)
+			}
+			return left, failed
+		}
+		failed = applyAll(ctx, k, plan.Ops, progress)
+	}
+}
+
+// applyAll carries out ops stage by stage and joins the errors.
+func applyAll(ctx context.Context, k Kernel, ops []Op, progress Progress) error {
+	var errs []error
+	total := len(ops)
+	for _, last := range Stages {
+		var stage []Op
+		stage, ops = upTo(ops, last)
+		if len(stage) > 0 {
+			errs = append(errs, k.Do(ctx, stage))
+			if progress != nil {
+				progress(total-len(ops), total)
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// LeftError says what Down could not remove.
+type LeftError struct {
+	Lab  string
+	Left []string // the commands that remove it
+	Err  error
+}
+
+func (e *LeftError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "lab %s is not gone", e.Lab)
+	if e.Err != nil {
+		b.WriteString(": " + e.Err.Error())
+	}
+	for _, c := range e.Left {
+		b.WriteString("\nto be done by hand: " + c)
+	}
+	return b.String()
+}
+
+func (e *LeftError) Unwrap() error { return e.Err }
+
+// Down removes a lab, found from the kernel alone. It goes on after errors; what
+// is left is a *LeftError. It reports whether there was anything.
+func Down(ctx context.Context, k Kernel, lab string, o Options) (found bool, err error) {
+	nothing := &State{Lab: lab}
+	have, err := Observe(ctx, k, nothing)
+	if err != nil {
+		return false, err
+	}
+	left, err := force(ctx, k, nothing, nothing, o.Progress)
+	if len(left) > 0 || err != nil {
+		return true, &LeftError{Lab: lab, Left: left, Err: err}
+	}
+	return len(have.Namespaces) > 0, nil
+}
