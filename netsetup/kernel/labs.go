@@ -1,0 +1,70 @@
+package kernel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"nslab/netsetup"
+	"nslab/netsetup/netns"
+)
+
+// isAbsent reports that no namespace has the name: nothing has, or what is there
+// is no longer, or not yet, one.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, netns.ErrNotNetwork)
+}
+
+// Labs gives the names of the labs that are there, sorted: those with a marked
+// namespace, or with a marked link in the namespace of this process.
+func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
+	names, err := netns.Names("")
+	if err != nil {
+		return nil, fmt.Errorf("list network namespaces: %w", err)
+	}
+	var spaces []*space
+	for _, name := range append(names, "") {
+		if name != "" && !strings.Contains(name, ".") {
+			continue
+		}
+		sp, err := k.current(name)
+		if isAbsent(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		spaces = append(spaces, sp)
+	}
+	found := make(map[string]bool)
+	var mu sync.Mutex
+	add := func(lab string) {
+		mu.Lock()
+		defer mu.Unlock()
+		found[lab] = true
+	}
+	err = k.each(ctx, spaces, func(i int, in []byte) error {
+		sp := spaces[i]
+		if sp.name != "" {
+			alias, err := sp.sock.loAlias(noNetnsid, in)
+			if lab, ok := labOf(alias); ok && alias == mark(sp.name) {
+				add(lab)
+			}
+			return err
+		}
+		return sp.sock.dump(linkRequest(), in, func() {}, func(m message) error {
+			if p, ok := parseLink(m); ok {
+				if lab, ok := strings.CutPrefix(p.link.Alias, netsetup.AliasPrefix); ok && lab != "" && !strings.Contains(lab, ".") {
+					add(lab)
+				}
+			}
+			return nil
+		})
+	})
+	return slices.Sorted(maps.Keys(found)), err
+}
