@@ -1,0 +1,141 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// pinger is the verb ping.
+type pinger struct {
+	runner     *runner
+	maxSockets int
+	echoes     int           // of one pair
+	timeout    time.Duration // of one echo
+}
+
+func (p *pinger) close() {}
+
+// try sends the jobs' echoes, all at once, in parts where there are not enough
+// files for their sockets.
+func (p *pinger) try(ctx context.Context, jobs []*job, report func(*job, result)) {
+	for len(jobs) > 0 {
+		n := p.part(jobs)
+		b := &burst{pinger: p, report: report}
+		b.run(ctx, jobs[:n])
+		jobs = jobs[n:]
+	}
+}
+
+// part is how many of the jobs have sockets at once.
+func (p *pinger) part(jobs []*job) int {
+	sockets := make(map[socketKey]int) // to the number of echoes
+	for i, j := range jobs {
+		key := senderKey(j)
+		sockets[key] += p.echoes
+		for _, n := range j.owners {
+			sockets[socketKey{n, j.ipv6, netip.Addr{}}] += 0
+		}
+		// A sequence number has 16 bits.
+		if i > 0 && (len(sockets) > p.maxSockets || sockets[key] > 1<<16) {
+			return i
+		}
+	}
+	return len(jobs)
+}
+
+// socketKey is what jobs share a socket by.
+type socketKey struct {
+	node *node
+	ipv6 bool
+	bind netip.Addr
+}
+
+func senderKey(j *job) socketKey { return socketKey{j.from.node, j.ipv6, j.from.addr} }
+
+// echo is one request.
+type echo struct {
+	ping *pingJob
+	sock *echoSocket
+	seq  uint16
+	due  time.Time // when it is to be sent, the earliest
+
+	sent     time.Time // zero: not yet; not that it was repeated
+	wall     time.Time // the same, by the clock of SO_TIMESTAMPNS
+	drops    uint64    // backlog.dropped when it was last sent
+	extended int
+	young    time.Time // counts as under way, since then; zero: no more
+	busy     error     // the kernel had no buffer for it
+
+	arrived bool
+	done    bool
+	result  seen
+	silent  bool // lost, and not because the sender's kernel said so
+	what    string
+	rtt     time.Duration
+	ended   time.Time
+}
+
+// pingJob is a job with its echoes.
+type pingJob struct {
+	*job
+	to     unix.Sockaddr
+	echoes []*echo
+	left   int // echoes not done
+	began  time.Time
+}
+
+// sum is the result of a job whose echoes are all done.
+func (p *pingJob) sum() result {
+	res := result{began: p.began}
+	var rtt time.Duration
+	returned, reached := 0, 0
+	var what []string
+	silent := false
+	for _, e := range p.echoes {
+		silent = silent || e.silent
+		s := e.result
+		if s != answered && s != unable && e.arrived {
+			s = arrived
+			reached++
+		}
+		if s == answered {
+			returned++
+			rtt += e.rtt
+		} else if len(what) == 0 || what[len(what)-1] != e.what {
+			what = append(what, e.what)
+		}
+		res.seen |= s
+		if e.ended.After(res.ended) {
+			res.ended = e.ended
+		}
+	}
+	if returned > 0 {
+		res.rtt = rtt / time.Duration(returned)
+	}
+	res.silent = silent && res.seen == lost
+	if res.seen == answered {
+		res.what = fmt.Sprintf("in %s", res.rtt.Round(time.Microsecond))
+		return res
+	}
+	if res.seen&unable == 0 && reached > 0 {
+		res.what = "the request reached " + p.ownerNames() + ", its answer did not come back: "
+	}
+	res.what += strings.Join(what, "; ")
+	if n := len(p.echoes); n > 1 {
+		res.details = append(res.details, fmt.Sprintf("%d requests sent, %d reached %s and went unanswered, %d answered", n, reached, p.c.To, returned))
+	}
+	return res
+}
+
+func (j *job) ownerNames() string {
+	names := make([]string, len(j.owners))
+	for i, n := range j.owners {
+		names[i] = n.name
+	}
+	return strings.Join(names, " or ")
+}

@@ -1,0 +1,252 @@
+// Package probe carries out the tests of a lab and reports on them.
+//
+// It knows the verbs of `tests:`: how a request is sent from inside a node, how
+// it is seen to arrive at another one and what its answer means, and the forms
+// of a report. It must not know how a lab is made: it opens namespaces that
+// are there and changes nothing in them.
+package probe
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"nslab/netsetup/netns"
+	"nslab/topology"
+)
+
+// Options are how Run goes about it.
+type Options struct {
+	// Open opens the namespace of a node. Run closes what it opened.
+	Open func(node string) (*netns.Handle, error)
+	// Parallel is how many items of `tests:` run at once; 0 and 1: one after
+	// the other, in file order. The pairs of one item always run at once.
+	Parallel int
+	// Run, where it is not nil, leaves out the cases whose name it does not
+	// match.
+	Run *regexp.Regexp
+	// Select leaves out the cases of which neither the sender nor the target is
+	// a node with all these labels. Empty: all cases.
+	Select map[string]string
+	// Repeat is how often all is done; 0 is once.
+	Repeat int
+	// Progress, where it is not nil, is told of each case when it is done. It
+	// is not called by two goroutines at once.
+	Progress func(done, total int, c *Case)
+}
+
+// Run carries out the tests of a lab that is up. What a test finds, and that it
+// could not be carried out, is in the report. The error is that of ctx, or of
+// Options; with that of ctx there is a report too, in which the cases that were
+// not done are errors.
+func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
+	if o.Open == nil {
+		return nil, errors.New("probe: Options.Open is nil")
+	}
+	r := &runner{lab: lab, opts: o, nodes: make(map[string]*node, len(lab.Nodes)), listeners: make(map[listenerKey]*listener)}
+	for _, n := range lab.Nodes {
+		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open}
+	}
+	defer r.close()
+	r.files = fileBudget(max(1, o.Parallel))
+
+	started := time.Now()
+	items := r.items()
+	report := &Report{Lab: lab.Name, File: lab.File, Started: started}
+	for _, it := range items {
+		r.total += len(it.jobs)
+	}
+	r.runItems(ctx, items)
+	for _, it := range items {
+		for _, j := range it.jobs {
+			report.add(j.c)
+		}
+	}
+	report.Duration = time.Since(started)
+	return report, ctx.Err()
+}
+
+// runner is one Run.
+type runner struct {
+	lab   *topology.Lab
+	opts  Options
+	nodes map[string]*node
+	files int // how many files one item may have open
+
+	mu    sync.Mutex // of what follows
+	done  int
+	total int
+
+	refusals  refusals
+	explained atomic.Int32 // how many cases
+
+	listening sync.Mutex
+	listeners map[listenerKey]*listener
+}
+
+func (r *runner) close() {
+	for _, n := range r.nodes {
+		n.close()
+	}
+}
+
+// item is one item of `tests:` in one round of Options.Repeat.
+type item struct {
+	test *topology.Test
+	jobs []*job
+}
+
+// items are all that Options leaves.
+func (r *runner) items() []*item {
+	rounds := max(1, r.opts.Repeat)
+	items := make([]*item, 0, rounds*len(r.lab.Tests))
+	for round := range rounds {
+		for _, t := range r.lab.Tests {
+			it := &item{test: t}
+			for _, j := range r.expand(t) {
+				if rounds > 1 {
+					j.c.Round = round + 1
+				}
+				if r.wanted(j) {
+					it.jobs = append(it.jobs, j)
+				}
+			}
+			items = append(items, it)
+		}
+	}
+	return items
+}
+
+func (r *runner) wanted(j *job) bool {
+	if r.opts.Run != nil && !r.opts.Run.MatchString(j.c.Name) {
+		return false
+	}
+	return len(r.opts.Select) == 0 || j.from.has(r.opts.Select) || j.to.has(r.opts.Select)
+}
+
+func (r *runner) runItems(ctx context.Context, items []*item) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, max(1, r.opts.Parallel))
+	for _, it := range items {
+		if len(it.jobs) == 0 {
+			continue
+		}
+		slots <- struct{}{}
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			r.runItem(ctx, it)
+			<-slots
+		}()
+	}
+	wg.Wait()
+}
+
+// Pauses between the tries of `within`: the first, and the longest.
+const (
+	firstPause = 20 * time.Millisecond
+	maxPause   = time.Second
+)
+
+// runItem tries the cases of one item, all at once; those that do not pass
+// again and again until `within` is over; those whose silence is in doubt until
+// it is not.
+func (r *runner) runItem(ctx context.Context, it *item) {
+	t := it.test
+	v, err := r.verb(t)
+	if err != nil {
+		for _, j := range it.jobs {
+			r.conclude(ctx, j, broken("%v", err))
+		}
+		return
+	}
+	defer v.close()
+	end := time.Now().Add(t.Within)
+	left := it.jobs
+	for pause := firstPause; ; pause = min(2*pause, maxPause) {
+		var mu sync.Mutex
+		var again []*job
+		refill := false
+		report := func(j *job, res result) {
+			j.attempted(res)
+			if res.silent && (t.Expect == expectReject || t.Expect == expectDrop) && ctx.Err() == nil && r.refusals.doubt(j) {
+				mu.Lock()
+				defer mu.Unlock()
+				again, refill = append(again, j), true
+				return
+			}
+			if judge(t.Expect, res).outcome == Pass || !time.Now().Before(end) || ctx.Err() != nil {
+				r.conclude(ctx, j, res)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			again = append(again, j)
+		}
+		v.try(ctx, r.prepare(left, report), report)
+		if len(again) == 0 {
+			return
+		}
+		left = again
+		wait := min(pause, max(0, time.Until(end)))
+		if refill {
+			wait = refusalRefill
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// prepare gives the jobs that can be tried, and reports on the others.
+func (r *runner) prepare(jobs []*job, report func(*job, result)) []*job {
+	ready := make([]*job, 0, len(jobs))
+	for _, j := range jobs {
+		if err := r.resolve(j); err != nil {
+			report(j, broken("%v", err))
+			continue
+		}
+		ready = append(ready, j)
+	}
+	return ready
+}
+
+// conclude writes what was found of a job into its case.
+func (r *runner) conclude(ctx context.Context, j *job, res result) {
+	if err := ctx.Err(); err != nil && res.seen != answered {
+		res = broken("not finished: %v", context.Cause(ctx))
+	}
+	verdict := judge(j.test.Expect, res)
+	j.c.Outcome, j.c.Message = verdict.outcome, verdict.message
+	if verdict.outcome != Pass {
+		j.c.Details = res.details
+		if ctx.Err() == nil {
+			j.c.Details = append(j.c.Details, r.explain(j, res)...)
+		}
+	} else {
+		j.c.RTT = res.rtt
+	}
+	if !res.ended.IsZero() {
+		j.c.Duration = res.ended.Sub(j.began)
+	}
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done++
+	if r.opts.Progress != nil {
+		r.opts.Progress(r.done, r.total, j.c)
+	}
+}
+
+// verb carries out one kind of test for one item.
+type verb interface {
+	// try does one try of each job, all at once, and calls report once for
+	// each, from any goroutine, before it returns.
+	try(ctx context.Context, jobs []*job, report func(*job, result))
+	// close gives back what tries have in common.
+	close()
+}

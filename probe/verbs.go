@@ -1,0 +1,22 @@
+package probe
+
+import (
+	"fmt"
+
+	"nslab/topology"
+)
+
+// verb is what carries out an item.
+func (r *runner) verb(t *topology.Test) (verb, error) {
+	switch t.Verb {
+	case topology.Ping:
+		return &pinger{runner: r, maxSockets: r.files, echoes: max(1, t.Count), timeout: t.Timeout}, nil
+	case topology.TCP, topology.UDP:
+		return newStream(r, t), nil
+	case topology.RouteTo:
+		return &routes{}, nil
+	case topology.Exec:
+		return newCommands(t)
+	}
+	return nil, fmt.Errorf("the verb %q is not supported yet", t.Verb)
+}
