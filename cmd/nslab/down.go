@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"nslab/netsetup"
+	"nslab/netsetup/kernel"
+	"nslab/netsetup/netns"
+	"nslab/topology"
+)
+
+func (a *app) downCommand() *cobra.Command {
+	var all, wait bool
+	cmd := &cobra.Command{
+		Use:     "down [LAB|FILE]",
+		Aliases: []string{"destroy"},
+		Short:   "Remove a lab",
+		Long: `Removes the lab: its namespaces, what it has in the host's, its run directory. The
+kernel tells what there is, so the file may be gone. A lab that is not there is
+no error. It goes on after an error and says what is left and how to remove it.`,
+		Example: `  nslab down campus
+  nslab down lab.yaml
+  nslab down --all --wait`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if all && len(args) > 0 {
+				return usageError{cmd, errors.New("--all takes no LAB")}
+			}
+			return atMost(1)(cmd, args)
+		},
+	}
+	name := nameFlag(cmd)
+	cmd.Flags().BoolVar(&all, "all", false, "remove every lab")
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the kernel has freed everything")
+	cmd.ValidArgsFunction = completeLab
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.onKernel(func(ctx context.Context, k *kernel.Kernel) error {
+			labs, err := a.labsToRemove(ctx, cmd, k, all, argument(args), *name)
+			if err != nil {
+				return err
+			}
+			bar := a.newProgress()
+			var errs []error
+			for _, lab := range labs {
+				found, err := a.down(ctx, k, lab, bar)
+				bar.clear()
+				if errs = append(errs, err); err != nil {
+					continue
+				}
+				did := "is removed"
+				if !found {
+					did = "is not there: nothing to remove"
+				}
+				errs = append(errs, a.say("%s %s\n", lab, did))
+			}
+			if wait {
+				k.Close() // what it holds open would not be freed
+				errs = append(errs, netns.WaitFreed(ctx))
+			}
+			return errors.Join(errs...)
+		})
+	}
+	return cmd
+}
+
+// labsToRemove gives names; a lab that is named need not run.
+func (a *app) labsToRemove(ctx context.Context, cmd *cobra.Command, k *kernel.Kernel, all bool, arg, name string) ([]string, error) {
+	switch {
+	case all:
+		return k.Labs(ctx)
+	case name == "" && arg != "" && !isFile(arg):
+		name = arg
+	}
+	if name != "" {
+		// It becomes part of paths.
+		if err := topology.CheckLabName(name); err != nil {
+			return nil, usageError{cmd, err}
+		}
+		return []string{name}, nil
+	}
+	r, err := resolveRef(ctx, cmd, arg, k)
+	if err != nil {
+		return nil, err
+	}
+	if r.where == fromRunning {
+		return []string{r.name}, nil
+	}
+	file, data, err := a.text(r)
+	if err != nil {
+		return nil, err
+	}
+	lab, err := topology.Load(file, data)
+	if err != nil {
+		return nil, err
+	}
+	return []string{lab.Name}, nil
+}
+
+// down removes one lab and says whether there was anything.
+func (a *app) down(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
+	lock, err := netsetup.LockLab(ctx, lab, a.lockTimeout)
+	if err != nil {
+		return false, err
+	}
+	defer lock.Unlock()
+	return a.remove(ctx, k, lab, bar)
+}
+
+// remove is down for a lab whose lock is held.
+func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
+	found, err = netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab)})
+	if err != nil {
+		return found, err
+	}
+	return found, netsetup.RemoveFiles(lab)
+}

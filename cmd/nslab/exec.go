@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nslab/netsetup/kernel"
+	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
+	"nslab/topology"
+)
+
+func (a *app) execCommand() *cobra.Command {
+	var c proc.Command
+	cmd := &cobra.Command{
+		Use:                   "exec [FLAGS] NODE [--] COMMAND [ARG]...",
+		DisableFlagsInUseLine: true,
+		Short:                 "Run a program in a node",
+		Long: `Runs a program inside a node. NODE is a node of the one running lab, or LAB/NODE.
+The exit status is the program's; 125: nslab failed, 126: the program cannot be
+run, 127: there is no such program. Terminal and signals are the program's own.`,
+		Example: `  nslab exec h1 -- ping -c 3 10.0.2.10
+  nslab exec campus/r1 ip route
+  nslab exec -u nobody -w /tmp -e LANG=C h1 -- id`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) < 2 || args[1] == "--" && len(args) < 3 {
+				return execError(usageError{cmd, errors.New("NODE and COMMAND are wanted")})
+			}
+			return nil
+		},
+	}
+	programFlags(cmd, &c)
+	cmd.ValidArgsFunction = completeNode
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c.Argv = args[1:]
+		if c.Argv[0] == "--" {
+			c.Argv = c.Argv[1:]
+		}
+		return a.execIn(cmd, args[0], &c)
+	}
+	return cmd
+}
+
+func (a *app) shellCommand() *cobra.Command {
+	var c proc.Command
+	cmd := &cobra.Command{
+		Use:                   "shell [FLAGS] NODE",
+		DisableFlagsInUseLine: true,
+		Short:                 "Open a shell in a node",
+		Long: `Opens a shell inside a node: $SHELL, or /bin/sh. NODE is a node of the one running
+lab, or LAB/NODE. The exit status is the shell's.`,
+		Example: `  nslab shell h1
+  SHELL=/bin/bash nslab shell campus/r1`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := exactly("NODE")(cmd, args); err != nil {
+				return execError(err)
+			}
+			return nil
+		},
+	}
+	programFlags(cmd, &c)
+	cmd.ValidArgsFunction = completeNode
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		shell := os.Getenv("SHELL")
+		if shell == "" {
+			shell = "/bin/sh"
+		}
+		c.Argv = []string{shell}
+		return a.execIn(cmd, args[0], &c)
+	}
+	return cmd
+}
+
+// programFlags gives a verb that runs a program its flags. They stop at the
+// first argument, so that the program's own are left to it.
+func programFlags(cmd *cobra.Command, c *proc.Command) {
+	f := cmd.Flags()
+	f.SetInterspersed(false)
+	f.StringVarP(&c.User, "user", "u", "", "run as this user: name or number, with :GROUP if wanted")
+	f.StringVarP(&c.Dir, "workdir", "w", "", "run in this folder")
+	f.StringArrayVarP(&c.Env, "env", "e", nil, "set an environment variable, as `NAME=VALUE`")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return execError(usageError{cmd, err})
+	})
+}
+
+// execError is nslab's own failure to run a program, told from the statuses
+// that the program may end with.
+func execError(err error) error { return withStatus{statusExec, err} }
+
+// execIn becomes the program; it comes back only with an error.
+func (a *app) execIn(cmd *cobra.Command, arg string, c *proc.Command) error {
+	for _, variable := range c.Env {
+		if name, _, ok := strings.Cut(variable, "="); !ok || name == "" {
+			return execError(usageError{cmd, fmt.Errorf("--env: %q is not NAME=VALUE", variable)})
+		}
+	}
+	if c.Env != nil {
+		c.Env = append(os.Environ(), c.Env...)
+	}
+	err := a.onKernel(func(ctx context.Context, k *kernel.Kernel) (err error) {
+		c.Namespace, err = node(ctx, cmd, k, arg)
+		return err
+	})
+	if status := statusError(0); errors.As(err, &status) {
+		return err
+	}
+	if err == nil {
+		err = c.Exec()
+	}
+	return execError(err)
+}
+
+// node opens the namespace of NODE or LAB/NODE.
+func node(ctx context.Context, cmd *cobra.Command, k *kernel.Kernel, arg string) (*netns.Handle, error) {
+	names, err := k.Labs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lab, name, named := strings.Cut(arg, "/")
+	switch {
+	case !named:
+		name = arg
+		if lab, err = onlyLab(cmd, names, "name the lab, as in LAB/"+arg); err != nil {
+			return nil, err
+		}
+	case !slices.Contains(names, lab):
+		return nil, noLab(cmd, lab)
+	}
+	// What is published need not be in the file, which takes longer to read.
+	if slices.Contains(published()[lab], name) {
+		return netns.Open(lab + "." + name)
+	}
+	if l := saved(lab); l != nil && slices.ContainsFunc(l.Nodes, func(n *topology.Node) bool { return n.Name == name }) {
+		return openNode(lab, name, l)
+	}
+	return nil, noNode(cmd, lab, name)
+}

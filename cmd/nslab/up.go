@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"nslab/netsetup"
+	"nslab/netsetup/kernel"
+)
+
+func (a *app) upCommand() *cobra.Command {
+	var opt netsetup.Options
+	cmd := &cobra.Command{
+		Use:     "up [FILE|LAB]",
+		Aliases: []string{"deploy", "apply"},
+		Short:   "Make the lab be what its file says",
+		Long: `Creates the lab, or changes a running one by the difference alone: what stays is
+not touched. What was changed by hand is repaired. The result is verified by
+reading the kernel back; on an error or Ctrl-C the lab returns to what it was.`,
+		Example: `  nslab up                       lab.yaml of this folder
+  nslab up quickstart            a shipped lab
+  nslab up lab.yaml --name two   the same file once more, under another name
+  nslab up - < lab.yaml`,
+		Args: atMost(1),
+	}
+	name := nameFlag(cmd)
+	cmd.Flags().BoolVar(&opt.Prune, "prune", false, "also remove what others added to the lab's nodes")
+	cmd.Flags().BoolVar(&opt.KeepOnFailure, "keep-on-failure", false, "after an error leave what was made, for a look")
+	cmd.ValidArgsFunction = completeLab
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		return a.onKernel(func(ctx context.Context, k *kernel.Kernel) error {
+			src, err := a.find(ctx, cmd, argument(args), *name, k)
+			if err != nil {
+				return err
+			}
+			lock, err := netsetup.LockLab(ctx, src.lab.Name, a.lockTimeout)
+			if err != nil {
+				return err
+			}
+			defer lock.Unlock()
+			bar := a.newProgress()
+			plan, err := a.up(ctx, k, src, opt, bar)
+			bar.clear()
+			if err != nil {
+				return err
+			}
+			did := "nothing to change"
+			if !plan.Empty() {
+				did = plural(len(plan.Lines()), "change")
+			}
+			return a.say("%s is up: %s, %s; %s\n", src.lab.Name,
+				plural(len(src.lab.Nodes), "node"), plural(len(src.lab.Links), "link"), did)
+		})
+	}
+	return cmd
+}
+
+// up brings a lab up whose lock is held, and keeps a copy of its file for verbs
+// that are given its name.
+func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netsetup.Options, bar *progress) (*netsetup.Plan, error) {
+	opt.Progress = bar.of(src.lab.Name)
+	plan, err := netsetup.Up(ctx, k, src.want, opt)
+	var failed *netsetup.RolledBackError
+	if err != nil && !(errors.As(err, &failed) && failed.Kept) {
+		return plan, err
+	}
+	return plan, errors.Join(err, netsetup.SaveFile(src.lab.Name, src.lab.File, src.data))
+}
+
+// say prints a result in words for people; -q silences it.
+func (a *app) say(format string, args ...any) error {
+	if a.quiet {
+		return nil
+	}
+	_, err := fmt.Fprintf(a.stdout, format, args...)
+	return err
+}
