@@ -1,0 +1,46 @@
+package e2e
+
+import (
+	"bytes"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"nslab/e2e/sandbox"
+	"nslab/labs"
+)
+
+// testLabs runs the tests of every lab, from its file and by its name.
+func testLabs(t *testing.T) {
+	files, err := filepath.Glob("../labs/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) != len(labs.List()) {
+		t.Errorf("%d files in labs/, but %d labs in the program", len(files), len(labs.List()))
+	}
+	for _, f := range files {
+		t.Run(filepath.Base(f), func(t *testing.T) { mustRun(t, nil, "test", f) })
+	}
+	for _, l := range labs.List() {
+		t.Run(l.Name, func(t *testing.T) { mustRun(t, nil, "test", l.Name) })
+	}
+}
+
+// mustRun runs nslab, which must end with status 0, and leave nothing behind.
+func mustRun(t *testing.T, stdin []byte, args ...string) {
+	t.Helper()
+	before, err := sandbox.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("nslab", args...)
+	cmd.Stdin = bytes.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%s: %v\n%s", cmd, err, out)
+	}
+	if left := remaining(before); left != "" {
+		t.Errorf("%s left behind:\n%s", cmd, left)
+	}
+}
