@@ -191,7 +191,7 @@ func reportNamespace(ns *netsetup.Namespace, node string, stats []kernel.LinkSta
 		if rule := &ns.Rules[i]; rule.Origin == netsetup.Foreign {
 			r.Foreign = append(r.Foreign, "rule "+rule.String())
 		} else {
-			r.Rules = append(r.Rules, rule.String())
+			r.Rules = append(r.Rules, ruleWords(rule))
 		}
 	}
 	for i := range ns.Neighbors {
@@ -215,10 +215,26 @@ func reportInterface(ns *netsetup.Namespace, l *netsetup.Link, stats []kernel.Li
 	}
 	for _, addr := range ns.Addresses {
 		if addr.Link == l.Name {
-			r.Addresses = append(r.Addresses, addr.Prefix.String())
+			r.Addresses = append(r.Addresses, addressWords(&addr))
 		}
 	}
 	return r
+}
+
+// addressWords is an address without its interface, as ip-address(8) has it.
+func addressWords(a *netsetup.Address) string {
+	if a.Peer.IsValid() {
+		return a.Prefix.Addr().String() + " peer " + a.Peer.String()
+	}
+	return a.Prefix.String()
+}
+
+// ruleWords is a rule as ip-rule(8) has it, with the -6 of IPv6.
+func ruleWords(r *netsetup.Rule) string {
+	if r.IPv6 {
+		return "-6 " + r.String()
+	}
+	return r.String()
 }
 
 // processes gives the processes in each network namespace, by its inode
