@@ -15,7 +15,7 @@ import (
 const unmounters = 8
 
 // Delete takes namespaces away from Dir, all together, and the empty plain files
-// that a crash leaves there. A name that is not there is no error; something
+// that a crash leaves there; with the last of all, Dir goes, where Make made it. A name that is not there is no error; something
 // else of that name is an error and stays as it is. Who still has a namespace
 // open, or runs in it, keeps it.
 func Delete(names ...string) error {
@@ -26,6 +26,7 @@ func Delete(names ...string) error {
 		}
 		return true
 	})
+	removeDir()
 	return errors.Join(append(errs, err)...)
 }
 

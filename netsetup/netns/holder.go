@@ -55,9 +55,11 @@ func furnish() (step string, err error) {
 	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
 		return "mount an empty /run", err
 	}
-	if err := shareDir(); err != nil {
+	held, err := shareDir()
+	if err != nil {
 		return "make " + Dir + " a shared mount", err
 	}
+	unix.Close(held)
 	lo, err := netlink.LinkByName("lo")
 	if err == nil {
 		err = netlink.LinkSetUp(lo)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,12 +29,13 @@ func Make(name string, prepare func() error) (*Handle, error) {
 // The handles are in the order of names. After an error, which is the first with
 // those that came beside it, none of them is left.
 func MakeEach(names []string, workers int, prepare func(i int) error) ([]*Handle, error) {
-	if err := shareDir(); err != nil {
+	held, err := shareDir()
+	if err != nil {
 		return nil, err
 	}
 	hs := make([]*Handle, len(names))
 	errs := make([]error, len(names))
-	err := spread(len(names), workers, func(i int) bool {
+	err = spread(len(names), workers, func(i int) bool {
 		var inside func() error
 		if prepare != nil {
 			inside = func() error { return prepare(i) }
@@ -45,6 +45,7 @@ func MakeEach(names []string, workers int, prepare func(i int) error) ([]*Handle
 		}
 		return errs[i] == nil
 	})
+	unix.Close(held)
 	if err = errors.Join(append(errs, err)...); err == nil {
 		return hs, nil
 	}
@@ -102,40 +103,6 @@ func publish(path string) error {
 	if err := unix.Mount("/proc/thread-self/ns/net", path, "none", unix.MS_BIND, ""); err != nil {
 		unix.Unlink(path)
 		return mountError(&fs.PathError{Op: "mount on", Path: path, Err: err})
-	}
-	return nil
-}
-
-// shareDir makes Dir a shared mount, so that what is mounted and unmounted
-// there is so in every mount namespace. Like ip-netns(8), it does so under a
-// lock on Dir itself: two programs that each bind it to itself would hide one
-// another's namespaces.
-func shareDir() error {
-	if err := os.MkdirAll(Dir, 0o755); err != nil {
-		if errors.Is(err, fs.ErrPermission) {
-			return needRoot("making "+Dir+" is not permitted", err)
-		}
-		return err
-	}
-	lock, err := unix.Open(Dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return limit(&fs.PathError{Op: "open", Path: Dir, Err: err})
-	}
-	defer unix.Close(lock)
-	for err = unix.EINTR; err == unix.EINTR; {
-		err = unix.Flock(lock, unix.LOCK_EX)
-	}
-	if err != nil {
-		return &fs.PathError{Op: "lock", Path: Dir, Err: err}
-	}
-	// EINVAL: it is not a mount.
-	if err = unix.Mount("", Dir, "none", unix.MS_SHARED, ""); err == unix.EINVAL {
-		if err = unix.Mount(Dir, Dir, "none", unix.MS_BIND|unix.MS_REC, ""); err == nil {
-			err = unix.Mount("", Dir, "none", unix.MS_SHARED, "")
-		}
-	}
-	if err != nil {
-		return mountError(&fs.PathError{Op: "make a shared mount of", Path: Dir, Err: err})
 	}
 	return nil
 }

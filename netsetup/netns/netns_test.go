@@ -768,3 +768,55 @@ func TestLimit(t *testing.T) {
 		t.Errorf("left: %q, %v", names, err)
 	}
 }
+
+// TestDirGoes: where Make had to make Dir, it goes with the last name in it,
+// and not before.
+func TestDirGoes(t *testing.T) {
+	// The sandbox has a Dir, which stays as it is.
+	if err := unix.Unmount(netns.Dir, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(netns.Dir); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		err := errors.Join(os.Mkdir(netns.Dir, 0o755),
+			unix.Mount(netns.Dir, netns.Dir, "", unix.MS_BIND, ""),
+			unix.Mount("", netns.Dir, "", unix.MS_SHARED, ""))
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for n := range 20 {
+				name := fmt.Sprintf("goes%d.%d", i, n)
+				h, err := netns.Make(name, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				h.Close()
+				if err := netns.Delete(name); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	if _, err := os.Lstat(netns.Dir); os.Geteuid() == 0 && trusted() && !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is left: %v", netns.Dir, err)
+	}
+	unix.Unmount(netns.Dir, unix.MNT_DETACH) // where the mark was refused
+	os.Remove(netns.Dir)
+}
+
+// trusted reports whether this process may mark files for itself: not in a user
+// namespace.
+func trusted() bool {
+	return unix.Setxattr("/run", "trusted.nslabtest", []byte("1"), 0) == nil &&
+		unix.Removexattr("/run", "trusted.nslabtest") == nil
+}

@@ -1,0 +1,130 @@
+package netns
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// dirMark is the extended attribute of a Dir that was made here, and that goes
+// with its last name. A Dir that was there, or that ip-netns(8) made, stays.
+const dirMark = "trusted.nslab"
+
+// shareDir makes Dir a shared mount, so that what is mounted and unmounted
+// there is so in every mount namespace. Like ip-netns(8), it does so under a
+// lock on Dir itself: two programs that each bind it to itself would hide one
+// another's namespaces. It gives a descriptor that, until it is closed, keeps
+// others from removing Dir.
+func shareDir() (held int, err error) {
+	for {
+		if err := makeDir(); err != nil {
+			return -1, err
+		}
+		held, err = lockDir(unix.LOCK_EX)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed this moment
+		}
+		if err != nil {
+			return -1, err
+		}
+		if err = mountDir(); err == nil {
+			err = flock(held, unix.LOCK_SH)
+		}
+		if err != nil {
+			unix.Close(held)
+			return -1, err
+		}
+		// To weaken a lock is to give it up for a moment.
+		if isDir(held) {
+			return held, nil
+		}
+		unix.Close(held)
+	}
+}
+
+func makeDir() error {
+	err := os.Mkdir(Dir, 0o755)
+	switch {
+	case err == nil:
+		// Where this is refused, as in a user namespace, Dir stays.
+		_ = unix.Setxattr(Dir, dirMark, []byte("1"), 0)
+	case errors.Is(err, fs.ErrExist):
+	case errors.Is(err, fs.ErrPermission):
+		return needRoot("making "+Dir+" is not permitted", err)
+	default:
+		return err
+	}
+	return nil
+}
+
+// lockDir opens and locks Dir as it is now; how is as in flock(2).
+func lockDir(how int) (int, error) {
+	for {
+		fd, err := unix.Open(Dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return -1, limit(&fs.PathError{Op: "open", Path: Dir, Err: err})
+		}
+		if err := flock(fd, how); err != nil {
+			unix.Close(fd)
+			return -1, err
+		}
+		if isDir(fd) {
+			return fd, nil
+		}
+		unix.Close(fd)
+	}
+}
+
+func flock(fd, how int) error {
+	err := unix.Flock(fd, how)
+	for err == unix.EINTR {
+		err = unix.Flock(fd, how)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "lock", Path: Dir, Err: err}
+	}
+	return nil
+}
+
+// isDir reports whether fd is what Dir leads to.
+func isDir(fd int) bool {
+	var open, there unix.Stat_t
+	return unix.Fstat(fd, &open) == nil && unix.Stat(Dir, &there) == nil &&
+		open.Dev == there.Dev && open.Ino == there.Ino
+}
+
+func mountDir() error {
+	// EINVAL: it is not a mount.
+	err := unix.Mount("", Dir, "none", unix.MS_SHARED, "")
+	if err == unix.EINVAL {
+		if err = unix.Mount(Dir, Dir, "none", unix.MS_BIND|unix.MS_REC, ""); err == nil {
+			err = unix.Mount("", Dir, "none", unix.MS_SHARED, "")
+		}
+	}
+	if err != nil {
+		return mountError(&fs.PathError{Op: "make a shared mount of", Path: Dir, Err: err})
+	}
+	return nil
+}
+
+// removeDir takes Dir away where it was made here, is empty, and nobody is about
+// to use it. That it stays in any other case is no error: the next to need it
+// finds it.
+func removeDir() {
+	if _, err := unix.Getxattr(Dir, dirMark, nil); err != nil {
+		return
+	}
+	fd, err := lockDir(unix.LOCK_EX | unix.LOCK_NB)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	if names, err := os.ReadDir(Dir); err != nil || len(names) > 0 {
+		return
+	}
+	if unix.Unmount(Dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil {
+		_ = unix.Rmdir(Dir)
+	}
+}
