@@ -243,6 +243,13 @@ func TestExitStatus(t *testing.T) {
 
 // TestOrdinaryUser: without privilege it works in a user namespace.
 func TestOrdinaryUser(t *testing.T) {
+	m, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f := strings.Fields(string(m)); len(f) == 3 && f[2] == "1" {
+		t.Skip("these tests run as an ordinary user already, who can become no other")
+	}
 	const nobody = 65534
 	runs := map[string]*run{}
 	for _, act := range []string{"nothing", "link"} {

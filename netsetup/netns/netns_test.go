@@ -729,6 +729,9 @@ func TestLimit(t *testing.T) {
 		asNobody(t, "TestLimit")
 		return
 	}
+	if err := netns.WaitFreed(t.Context()); err != nil { // for what earlier tests left
+		t.Fatal(err)
+	}
 	const limit = "/proc/sys/user/max_net_namespaces"
 	old, err := os.ReadFile(limit)
 	if err != nil {

@@ -183,8 +183,9 @@ func mountSys() error {
 	}
 }
 
-// find looks for the program as execvp(3) does, with the PATH of its own
-// environment. status goes with err.
+// find looks for the program as a shell does, with the PATH of its own
+// environment: folders that the user may not search hold nothing. status goes
+// with err.
 func (c *Command) find() (path string, status int, err error) {
 	name := c.Argv[0]
 	if strings.Contains(name, "/") {
@@ -200,6 +201,9 @@ func (c *Command) find() (path string, status int, err error) {
 		s, e := executable(path)
 		if e == nil {
 			return path, 0, nil
+		}
+		if unix.Access(filepath.Dir(path), unix.X_OK) != nil {
+			continue
 		}
 		if s == StatusNotExecutable && status == StatusNotFound {
 			status, err = s, fmt.Errorf("%s: %w", path, e)
