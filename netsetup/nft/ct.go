@@ -48,8 +48,8 @@ func ctByName(name string) *CtKey {
 // ctDirections are `original` and `reply` (IP_CT_DIR_*).
 var ctDirections = map[string]uint8{"original": 0, "reply": 1}
 
-// TimeoutState is a state that a `ct timeout` may give a time for.
-type TimeoutState struct {
+// timeoutState is a state that a `ct timeout` may give a time for.
+type timeoutState struct {
 	Name string
 	// Index is the number of the attribute less one: CTA_TIMEOUT_TCP_SYN_SENT
 	// and so on, from 0.
@@ -60,7 +60,7 @@ type TimeoutState struct {
 
 // ctTimeoutStates are the states by protocol (IPPROTO_*). nft knows those of tcp
 // and udp alone (linux/netfilter/nfnetlink_cttimeout.h).
-var ctTimeoutStates = map[uint8][]TimeoutState{
+var ctTimeoutStates = map[uint8][]timeoutState{
 	unix.IPPROTO_TCP: {
 		{"syn_sent", 0, 120},
 		{"syn_recv", 1, 60},

@@ -49,8 +49,12 @@ func familyHeader(f Family) *Header {
 	return unknownHeader
 }
 
-// field gives a field by its name (`dport`, `saddr ip`), or nil.
+// field gives a field by its name (`dport`, `saddr ip`), or nil. Of icmpv6 it
+// takes the name by which nft lists param-problem, though nft itself does not.
 func (h *Header) field(name string) *Field {
+	if h == icmpv6Header && name == "parameter-problem" {
+		name = "param-problem"
+	}
 	for i := range h.Field {
 		if h.Field[i].Name == name {
 			return &h.Field[i]

@@ -163,7 +163,7 @@ var icmpv6Header = &Header{
 		{Name: "type", Type: typeICMPv6Type, Order: BigEndian, Offset: 0, Bits: 8, Index: 1},
 		{Name: "code", Type: typeICMPv6Code, Order: BigEndian, Offset: 8, Bits: 8, Index: 2},
 		{Name: "checksum", Type: typeInteger, Order: BigEndian, Offset: 16, Bits: 16, Index: 3},
-		{Name: "parameter-problem", Type: typeInteger, Order: BigEndian, Offset: 32, Bits: 32, Index: 4, ICMPTypes: icmpv6Parameter},
+		{Name: "param-problem", Type: typeInteger, Order: BigEndian, Offset: 32, Bits: 32, Index: 4, ICMPTypes: icmpv6Parameter},
 		{Name: "mtu", Type: typeInteger, Order: BigEndian, Offset: 32, Bits: 32, Index: 5, ICMPTypes: icmpv6TooBig},
 		{Name: "id", Type: typeInteger, Order: BigEndian, Offset: 32, Bits: 16, Index: 6, ICMPTypes: icmpv6Echo},
 		{Name: "sequence", Type: typeInteger, Order: BigEndian, Offset: 48, Bits: 16, Index: 7, ICMPTypes: icmpv6Echo},

@@ -16,8 +16,10 @@ const (
 	NFT_META_SDIF          = 33
 	NFT_META_SDIFNAME      = 34
 	NFT_META_BRI_BROUTE    = 35
-	ifNameBits             = unix.IFNAMSIZ * 8
 )
+
+// ifNameBits is the room for the name of an interface, with a NUL.
+const ifNameBits = unix.IFNAMSIZ * 8
 
 // metaKeys are the keys of `meta`. Which of them may be short is the grammar's
 // doing (meta_key_unqualified).

@@ -13,7 +13,7 @@ const (
 	NFT_EXTHDR_OP_DCCP = 4
 )
 
-// number of a field in a header of an option: all are big-endian.
+// optionField makes a field; all are big-endian, and nearly all numbers.
 func optionField(name string, index uint32, offset, bits int) OptionField {
 	return OptionField{Name: name, Type: typeInteger, Order: BigEndian, Offset: offset, Bits: bits, Index: index}
 }
