@@ -95,7 +95,7 @@ func TestDescribe(t *testing.T) {
 		}
 	}
 	for _, k := range metaKeys {
-		if !k.SetOnly { // broute is newer than nft 1.0.6
+		if k.Name != "broute" && k.Name != "ibrhwaddr" { // newer than nft 1.0.6
 			check("meta "+k.Name, k.Type, k.Bits)
 		}
 	}

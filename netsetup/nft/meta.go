@@ -16,6 +16,7 @@ const (
 	NFT_META_SDIF          = 33
 	NFT_META_SDIFNAME      = 34
 	NFT_META_BRI_BROUTE    = 35
+	NFT_META_BRI_IIFHWADDR = 37
 )
 
 // ifNameBits is the room for the name of an interface, with a NUL.
@@ -61,6 +62,8 @@ var metaKeys = []MetaKey{
 	{Selector: Selector{"hour", NFT_META_TIME_HOUR, typeHour, 32, HostEndian}, Short: true},
 	{Selector: Selector{"sdif", NFT_META_SDIF, typeIfIndex, 32, HostEndian}},
 	{Selector: Selector{"sdifname", NFT_META_SDIFNAME, typeIfName, ifNameBits, HostEndian}},
+	// nft 1.0.6 does not know these.
+	{Selector: Selector{"ibrhwaddr", NFT_META_BRI_IIFHWADDR, typeEtherAddr, 48, BigEndian}},
 	{Selector: Selector{"broute", NFT_META_BRI_BROUTE, typeInteger, 1, HostEndian}, Settable: true, SetOnly: true},
 }
 
