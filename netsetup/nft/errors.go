@@ -2,6 +2,8 @@ package nft
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 	"strings"
 )
 
@@ -29,4 +31,16 @@ func (l Errors) Error() string {
 		texts[i] = e.Error()
 	}
 	return strings.Join(texts, "\n")
+}
+
+// didYouMean is a hint for a misspelt name, or "".
+func didYouMean(word string, names iter.Seq[string]) string {
+	return nearestHint(word, slices.Sorted(names))
+}
+
+func nearestHint(word string, names []string) string {
+	if n := nearest(word, names); n != "" {
+		return "did you mean `" + n + "`?"
+	}
+	return ""
 }
