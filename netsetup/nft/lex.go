@@ -122,20 +122,14 @@ func (l *lexer) backslash() {
 	}
 }
 
-// quoted takes a string, which may go over lines.
+// quoted takes a string, which is within a line.
 func (l *lexer) quoted() {
-	n := strings.IndexByte(l.text[l.at+1:], '"')
-	if n < 0 {
+	n := strings.IndexAny(l.text[l.at+1:], "\"\n")
+	if n < 0 || l.text[l.at+1+n] == '\n' {
 		l.add(tokenJunk, `"`, 1)
 		return
 	}
-	text := l.text[l.at+1 : l.at+1+n]
-	begin := l.at + 1
-	l.add(tokenQuoted, text, n+2)
-	if lines := strings.Count(text, "\n"); lines > 0 {
-		l.line += lines
-		l.start = begin + strings.LastIndexByte(text, '\n') + 1
-	}
+	l.add(tokenQuoted, l.text[l.at+1:l.at+1+n], n+2)
 }
 
 // word takes a word, or what starts as one: an address such as dead::beef, a

@@ -72,7 +72,8 @@ func (p *parser) item(read func()) {
 // resume goes to the end of an item that began at the token first and has a
 // mistake at the token at hand. Braces that were opened there are left by their
 // pairs. But a set that is opened in the line of the mistake and not closed in
-// it ends with the line, as the mistake may well be that it has no end.
+// it ends with the line, as the mistake may well be that it has no end, and so
+// does everything if some brace has no pair in the whole text.
 func (p *parser) resume(first int) {
 	mistake := p.i
 	var open []int
@@ -99,6 +100,10 @@ func (p *parser) resume(first int) {
 			if p.tokens[p.i].kind == tokenNewline && brace < mistake && p.tokens[brace].Line == p.tokens[mistake].Line {
 				return
 			}
+		}
+	}
+	if len(open) > 0 {
+		for p.i = mistake; !p.atEnd() || p.is('}'); p.i++ {
 		}
 	}
 }
@@ -202,7 +207,7 @@ func (p *parser) unexpected(expected string, words ...string) {
 	case t.kind == tokenWord:
 		hint = didYouMean(t.text, words)
 	case t.kind == tokenJunk && t.text == `"`:
-		p.fail(t.Pos, "", "a string starts here and does not end")
+		p.fail(t.Pos, "", "a string starts here and does not end in this line")
 		return
 	}
 	p.fail(t.Pos, hint, "found %s, expected %s", describe(t), expected)
@@ -316,7 +321,7 @@ func (p *parser) valueNumber(what string) *Value {
 		return p.variableValue(what)
 	}
 	p.unexpected(what)
-	return &Value{}
+	return &Value{Pos: p.pos()}
 }
 
 // words takes words with commas between them.

@@ -80,8 +80,9 @@ func (p *parser) addCommand(pos Pos, verb Verb, said bool) {
 	default:
 		kind := p.objectKind(t)
 		c := &AddObject{Pos: pos, Verb: verb, Table: p.tableName(), Name: p.name("a " + kind)}
-		p.object(c, kind)
-		p.emit(c)
+		if p.object(c, kind) {
+			p.emit(c)
+		}
 	}
 }
 
@@ -92,10 +93,13 @@ func (p *parser) emit(c Command) {
 	}
 }
 
+// ctObjects are the kinds of objects that begin with ct.
+var ctObjects = []string{"helper", "timeout", "expectation"}
+
 // objectKind is the kind of an object by its first word, which was taken.
 func (p *parser) objectKind(first token) string {
 	if first.text == "ct" {
-		return "ct " + p.expectWord("helper", "timeout", "expectation")
+		return "ct " + p.expectWord(ctObjects...)
 	}
 	return first.text
 }

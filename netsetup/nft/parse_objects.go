@@ -7,9 +7,9 @@ import (
 )
 
 // object reads what follows the name of an object: its definition, in braces or
-// not.
-func (p *parser) object(c *AddObject, kind string) {
-	pos := p.pos()
+// not. It reports whether there is no mistake in it.
+func (p *parser) object(c *AddObject, kind string) bool {
+	pos, mistakes := p.pos(), len(p.errs)
 	var object Node
 	var read func()
 	switch kind {
@@ -38,7 +38,7 @@ func (p *parser) object(c *AddObject, kind string) {
 		o := &CtExpectation{Pos: pos}
 		object, read = o, func() { p.ctExpectation(o) }
 	default:
-		return // the mistake was in the kind
+		return false // the mistake was in the kind
 	}
 	c.Object = object
 	said := false
@@ -65,6 +65,7 @@ func (p *parser) object(c *AddObject, kind string) {
 	if !said && kind != "counter" {
 		p.fail(pos, "", "the %s says nothing of what it is", kind)
 	}
+	return !p.bad && len(p.errs) == mistakes
 }
 
 func (p *parser) ctHelper(o *CtHelper) {

@@ -11,7 +11,7 @@ var setWords = []string{"type", "typeof", "flags", "timeout", "gc-interval", "el
 // setBlock reads the block of a set or map.
 func (p *parser) setBlock(c *AddSet) {
 	p.enter()
-	p.items(func() {
+	p.items(keep(p, c, func() {
 		if p.isWord("comment") {
 			c.Comment = p.comment()
 			return
@@ -44,7 +44,7 @@ func (p *parser) setBlock(c *AddSet) {
 			size := p.number("a number of elements", 1<<32-1)
 			c.Size = &size
 		}
-	})
+	}))
 	p.leave()
 }
 
@@ -91,9 +91,9 @@ func (p *parser) objectType() []*Value {
 	switch {
 	case p.isWord("counter", "quota", "limit", "secmark", "synproxy"):
 		return []*Value{p.value()}
-	case p.isWord("ct") && p.after(1).kind == tokenWord:
+	case p.isWord("ct") && contains(ctObjects, p.after(1).text):
 		p.i++
-		return []*Value{{Pos: t.Pos, Text: "ct " + p.expectWord("helper", "timeout", "expectation")}}
+		return []*Value{{Pos: t.Pos, Text: "ct " + p.expectWord(ctObjects...)}}
 	}
 	return nil
 }

@@ -134,7 +134,7 @@ func (p *parser) statement() Stmt {
 	for word := range metaWords {
 		words = append(words, word)
 	}
-	p.unexpected("a statement", append(words, "meta", "fib", "socket")...)
+	p.unexpected("a statement", append(words, "meta", "fib", "socket", "policy", "type")...)
 	return nil
 }
 

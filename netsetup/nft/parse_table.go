@@ -22,7 +22,7 @@ func (p *parser) tableCommand(pos Pos, verb Verb) {
 		return
 	}
 	var parts tableParts
-	p.block(func() { p.tablePart(c, &parts) })
+	p.block(keep(p, c, func() { p.tablePart(c, &parts) }))
 	p.emit(c)
 	if !p.bad {
 		p.file.Commands = append(p.file.Commands, parts.all()...)
@@ -60,6 +60,17 @@ func (p *parser) items(item func()) {
 	p.take('}')
 }
 
+// keep is an item that changes something: of one with a mistake nothing stays.
+func keep[T any](p *parser, changed *T, item func()) func() {
+	return func() {
+		before := *changed
+		item()
+		if p.bad {
+			*changed = before
+		}
+	}
+}
+
 // tablePart reads one item of the block of a table.
 func (p *parser) tablePart(table *AddTable, parts *tableParts) {
 	t := p.tok()
@@ -94,8 +105,7 @@ func (p *parser) tablePart(table *AddTable, parts *tableParts) {
 	default:
 		kind := p.objectKind(t)
 		c := &AddObject{Pos: t.Pos, Table: table.Table, Name: p.name("a " + kind)}
-		p.object(c, kind)
-		if !p.bad {
+		if p.object(c, kind) {
 			parts.objects = append(parts.objects, c)
 		}
 	}
@@ -129,7 +139,7 @@ func (p *parser) chainCommand(pos Pos, verb Verb) {
 
 // chainBlock reads the block of a chain into it, and gives its rules.
 func (p *parser) chainBlock(c *AddChain) (rules []*AddRule) {
-	p.block(func() {
+	p.block(keep(p, c, func() {
 		switch t := p.tok(); {
 		case p.takeWord("type"):
 			if c.Hook != nil {
@@ -156,7 +166,7 @@ func (p *parser) chainBlock(c *AddChain) (rules []*AddRule) {
 				rules = append(rules, r)
 			}
 		}
-	})
+	}))
 	return rules
 }
 
@@ -186,7 +196,7 @@ func (p *parser) hook(pos Pos) *Hook {
 func (p *parser) plainWord(what string) *Value {
 	if !p.is(tokenWord) {
 		p.unexpected(what)
-		return &Value{}
+		return &Value{Pos: p.pos()}
 	}
 	return p.value()
 }
@@ -199,7 +209,7 @@ func (p *parser) device() *Value {
 		return p.variableValue("the name of an interface")
 	}
 	p.unexpected("the name of an interface")
-	return &Value{}
+	return &Value{Pos: p.pos()}
 }
 
 // devices reads `= { eth0, eth1 }`.
@@ -304,7 +314,7 @@ var flowtableWords = []string{"hook", "devices", "counter", "flags"}
 
 func (p *parser) flowtableBlock(c *AddFlowtable) {
 	p.enter()
-	p.items(func() {
+	p.items(keep(p, c, func() {
 		switch p.expectWord(flowtableWords...) {
 		case "hook":
 			c.Hook = p.plainWord("a hook: ingress")
@@ -316,6 +326,6 @@ func (p *parser) flowtableBlock(c *AddFlowtable) {
 		case "flags":
 			p.flags(&c.Flags)
 		}
-	})
+	}))
 	p.leave()
 }

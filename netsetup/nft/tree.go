@@ -138,7 +138,8 @@ type AddObject struct {
 	Object Node
 }
 
-// CtHelper is `type "ftp" protocol tcp; l3proto ip`.
+// CtHelper is `type "ftp" protocol tcp; l3proto ip`. What is not said is nil, here
+// and in the other objects of ct; what must be said is for the compiler to know.
 type CtHelper struct {
 	Pos
 	Type     *Value
