@@ -324,16 +324,6 @@ func (p *parser) valueNumber(what string) *Value {
 	return &Value{Pos: p.pos()}
 }
 
-// words takes words with commas between them.
-func (p *parser) words(words ...string) (list []*Value) {
-	for {
-		list = append(list, p.valueWord(words...))
-		if !p.take(',') {
-			return list
-		}
-	}
-}
-
 // comment takes the string behind `comment`.
 func (p *parser) comment() string {
 	p.i++

@@ -36,31 +36,37 @@ func (p *parser) rule(r *AddRule) {
 // line is the text from a token to the one at hand, on one line.
 func (p *parser) line(first int) string {
 	var b strings.Builder
+	b.Grow(p.tokens[p.i-1].end - p.tokens[first].start)
 	var blocks []bool // whether an open brace is of a chain: rules end with the line there
+	gap := false
 	for i := first; i < p.i; i++ {
 		t := p.tokens[i]
-		if i > first && t.start > p.tokens[i-1].end {
-			b.WriteByte(' ')
-		}
+		gap = gap || i > first && t.start > p.tokens[i-1].end
 		switch t.kind {
 		case '{':
 			before := p.tokens[max(i-1, 0)].text
 			blocks = append(blocks, i > first && (before == "jump" || before == "goto"))
 		case '}':
-			if len(blocks) > 0 {
-				blocks = blocks[:len(blocks)-1]
-			}
+			blocks = blocks[:max(len(blocks)-1, 0)]
 		case tokenNewline:
-			before, after := p.tokens[i-1].kind, p.tokens[i+1].kind
-			separates := before != '{' && before != ';' && before != tokenNewline && after != '}' && after != tokenNewline
-			if len(blocks) > 0 && blocks[len(blocks)-1] && separates {
+			before := p.tokens[i-1].kind
+			for p.tokens[i+1].kind == tokenNewline {
+				i++
+			}
+			ends := before != '{' && before != ';' && p.tokens[i+1].kind != '}'
+			if ends && len(blocks) > 0 && blocks[len(blocks)-1] {
 				b.WriteByte(';')
 			}
+			gap = true
 			continue
+		}
+		if gap {
+			b.WriteByte(' ')
+			gap = false
 		}
 		b.WriteString(p.text[t.start:t.end])
 	}
-	return strings.Join(strings.FieldsFunc(b.String(), func(r rune) bool { return r == ' ' }), " ")
+	return b.String()
 }
 
 // statement reads one statement of a rule.
