@@ -182,7 +182,7 @@ func (c *compiler) named(pos Pos, name TableName) *table {
 func (t *table) chain(pos Pos, name string) *chain {
 	ch := t.chains[name]
 	if ch == nil {
-		failHint(pos, didYouMean(name, maps.Keys(t.chains)), "table %s has no chain %q", t.Name, name)
+		failHint(pos, didYouMean(name, slices.Sorted(maps.Keys(t.chains))), "table %s has no chain %q", t.Name, name)
 	}
 	return ch
 }

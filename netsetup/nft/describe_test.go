@@ -11,7 +11,7 @@ import (
 
 // describe asks nft for the type of an expression, its bits, and the names that
 // values of the type have. The number is 0 where nft does not say.
-func describe(t *testing.T, expr string) (typ string, width int, symbols map[string]string) {
+func nftDescribe(t *testing.T, expr string) (typ string, width int, symbols map[string]string) {
 	t.Helper()
 	out, err := exec.Command("nft", append([]string{"describe"}, strings.Fields(expr)...)...).CombinedOutput()
 	if err != nil {
@@ -47,7 +47,7 @@ func TestDescribe(t *testing.T) {
 		if typ != nil {
 			wantType = typ.Name
 		}
-		gotType, gotWidth, _ := describe(t, expr)
+		gotType, gotWidth, _ := nftDescribe(t, expr)
 		if gotType != wantType || gotWidth != width && typ != nil {
 			t.Errorf("%s: %s of %d bits, nft says %s of %d", expr, wantType, width, gotType, gotWidth)
 		}
@@ -62,7 +62,7 @@ func TestDescribe(t *testing.T) {
 		case typeByName(typ.Name) != typ || typ == typeVerdict || typ == typeTime:
 			continue // `describe time` is `meta time`
 		}
-		_, _, symbols := describe(t, expr)
+		_, _, symbols := nftDescribe(t, expr)
 		for name, digits := range symbols {
 			n, err := strconv.ParseUint(digits, 0, 64)
 			if err != nil {

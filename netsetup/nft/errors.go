@@ -2,8 +2,6 @@ package nft
 
 import (
 	"fmt"
-	"iter"
-	"slices"
 	"strings"
 )
 
@@ -33,13 +31,10 @@ func (l Errors) Error() string {
 	return strings.Join(texts, "\n")
 }
 
-// didYouMean is a hint for a misspelt name, or "".
-func didYouMean(word string, names iter.Seq[string]) string {
-	return nearestHint(word, slices.Sorted(names))
-}
-
-func nearestHint(word string, names []string) string {
-	if n := nearest(word, names); n != "" {
+// didYouMean is the hint that a word may have been meant to be another one, or
+// "" where none is near.
+func didYouMean(word string, words []string) string {
+	if n := nearest(word, words); n != "" && n != word {
 		return "did you mean `" + n + "`?"
 	}
 	return ""

@@ -301,7 +301,7 @@ func (r *rule) elementKey(e Expr, w want) *term {
 func (r *rule) reference(e *SetRef) *term {
 	s := r.sets[e.Name]
 	if s == nil {
-		failHint(e.Pos, didYouMean(e.Name, maps.Keys(r.sets)), "table %s has no set or map %q", r.Name, e.Name)
+		failHint(e.Pos, didYouMean(e.Name, slices.Sorted(maps.Keys(r.sets))), "table %s has no set or map %q", r.Name, e.Name)
 	}
 	return &term{pos: e.Pos, kind: reference, set: s}
 }

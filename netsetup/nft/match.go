@@ -286,7 +286,7 @@ func transfer(left *term, right ...**term) *term {
 	}
 	bits := left.bits
 	for _, t := range right {
-		*t = moved(*t, left, bits)
+		*t = transferred(*t, left, bits)
 	}
 	if left.op == ">>" {
 		mask := ones(bits)
@@ -298,11 +298,11 @@ func transfer(left *term, right ...**term) *term {
 	return &x
 }
 
-func moved(t, left *term, bits int) *term {
+func transferred(t, left *term, bits int) *term {
 	c := *t
 	c.bits = bits
 	if t.kind == span {
-		c.lo, c.hi = moved(t.lo, left, bits), moved(t.hi, left, bits)
+		c.lo, c.hi = transferred(t.lo, left, bits), transferred(t.hi, left, bits)
 		return &c
 	}
 	switch left.op {

@@ -166,7 +166,7 @@ func (p *parser) optionName() string {
 	if p.is(tokenNumber) {
 		return p.optionNumber()
 	}
-	name := p.expectWord(tcpOptions...)
+	name := p.expectWord(tcpOptionWords...)
 	if other, ok := tcpOptionNames[name]; ok {
 		return other
 	}
@@ -188,7 +188,7 @@ func (p *parser) ct(pos Pos) Expr {
 	if p.isWord("count") {
 		p.fail(p.pos(), "", "`ct count` is a statement, and nothing to compare with")
 	}
-	c.Key = p.expectWord(ctKeys...)
+	c.Key = p.expectWord(ctWords...)
 	return c
 }
 

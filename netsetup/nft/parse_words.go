@@ -7,8 +7,8 @@ import (
 
 func contains(list []string, word string) bool { return slices.Contains(list, word) }
 
-// set is the words of texts, with blanks between them.
-func set(texts ...string) map[string]bool {
+// wordSet is the words of texts, with blanks between them.
+func wordSet(texts ...string) map[string]bool {
 	m := map[string]bool{}
 	for _, text := range texts {
 		for _, word := range strings.Fields(text) {
@@ -20,7 +20,7 @@ func set(texts ...string) map[string]bool {
 
 // reserved are the words that nft knows wherever they stand, and which are no
 // names therefore.
-var reserved = set(
+var reserved = wordSet(
 	"include define redefine undefine describe",
 	"hook device devices table chain rule set element map flowtable handle ruleset",
 	"add replace update create insert delete get list reset flush rename import export monitor",
@@ -38,7 +38,7 @@ var reserved = set(
 
 // valueWords are reserved, and are values all the same: `ip protocol tcp`,
 // `icmp type redirect`.
-var valueWords = set(
+var valueWords = wordSet(
 	"ether ip ip6 vlan arp dnat snat ecn reset",
 	"tcp udp udplite esp ah icmp igmp icmpv6 comp dccp sctp redirect",
 	"exists missing",
@@ -78,10 +78,10 @@ var exthdrFields = map[string][]string{
 }
 
 // otherFields begin what a packet is asked for beside its headers.
-var otherFields = set("meta ct rt fib socket osf numgen jhash symhash ipsec exthdr")
+var otherFields = wordSet("meta ct rt fib socket osf numgen jhash symhash ipsec exthdr")
 
 // metaWords are keys of meta that may stand without `meta` before them.
-var metaWords = set(
+var metaWords = wordSet(
 	"mark iif iifname iiftype oif oifname oiftype skuid skgid nftrace rtclassid ibriport ibrname obriport obrname",
 	"pkttype cpu iifgroup oifgroup cgroup ipsec time day hour",
 )
@@ -93,7 +93,7 @@ var otherMetaKeys = []string{
 }
 
 var (
-	ctKeys = []string{
+	ctWords = []string{
 		"l3proto", "protocol", "mark", "state", "direction", "status", "expiration", "helper", "saddr", "daddr",
 		"proto-src", "proto-dst", "label", "event", "secmark", "id", "bytes", "packets", "avgpkt", "zone",
 	}
@@ -102,7 +102,7 @@ var (
 )
 
 var (
-	tcpOptions = []string{
+	tcpOptionWords = []string{
 		"echo", "eol", "fastopen", "md5sig", "mptcp", "maxseg", "mss", "nop", "noop", "sack-perm", "sack-permitted",
 		"timestamp", "window", "sack", "sack0", "sack1", "sack2", "sack3",
 	}
@@ -124,48 +124,3 @@ var (
 		"num-inbound-streams", "initial-tsn", "cum-tsn-ack", "num-gap-ack-blocks", "num-dup-tsns", "lowest-tsn", "seqno", "new-cum-tsn",
 	}
 )
-
-// didYouMean is the hint that a word may have been meant to be another one, or
-// "" where none is near.
-func didYouMean(word string, words []string) string {
-	best, least := "", min(len(word)/3+1, len(word)-1)
-	for _, w := range words {
-		if d := distance(word, w, least); d < least || d == least && (best == "" || w < best) {
-			best, least = w, d
-		}
-	}
-	if best == "" || best == word {
-		return ""
-	}
-	return "did you mean `" + best + "`?"
-}
-
-// maxCompared is the length from which on words are not compared.
-const maxCompared = 32
-
-// distance counts the letters to insert, delete, change or swap with the next
-// one that make b of a; anything above limit where there are more.
-func distance(a, b string, limit int) int {
-	if len(a)-len(b) > limit || len(b)-len(a) > limit || len(a) >= maxCompared || len(b) >= maxCompared {
-		return limit + 1
-	}
-	var before, last, row [maxCompared]int
-	for j := range len(b) + 1 {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		before, last = last, row
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-	}
-	return row[len(b)]
-}

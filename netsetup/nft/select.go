@@ -72,7 +72,7 @@ func (r *rule) payloadField(e *Payload) (*payloadLoad, *Field) {
 	}
 	f := h.field(e.Field)
 	if f == nil {
-		failHint(e.Pos, nearestHint(e.Field, h.fieldNames()), "%s has no field %q", e.Proto, e.Field)
+		failHint(e.Pos, didYouMean(e.Field, h.fieldNames()), "%s has no field %q", e.Proto, e.Field)
 	}
 	l := &payloadLoad{header: h, field: f, base: h.Base, offset: f.Offset, bits: f.Bits}
 	l.says = h.saysNext(f) || h == ipHeader && f.Name == "protocol" || h == ip6Header && f.Name == "nexthdr"

@@ -112,7 +112,7 @@ func (t *table) setType(pos Pos, names []*Value, typeof Expr) *term {
 	for _, n := range names {
 		typ := typeByName(n.Text)
 		if typ == nil {
-			failHint(n.Pos, nearestHint(n.Text, typeNames()), "%q is not a type", n.Text)
+			failHint(n.Pos, didYouMean(n.Text, typeNames()), "%q is not a type", n.Text)
 		}
 		if typ.Bits == 0 && typ != typeVerdict {
 			failHint(n.Pos, "`typeof EXPRESSION` says how large it is", "values of type %s have no fixed size", typ.Name)
@@ -176,7 +176,7 @@ func (s *set) setSettings(cmd *AddSet) {
 func (t *table) addElements(cmd *AddElements) {
 	s := t.sets[cmd.Set]
 	if s == nil {
-		failHint(cmd.Pos, didYouMean(cmd.Set, maps.Keys(t.sets)), "table %s has no set or map %q", t.Name, cmd.Set)
+		failHint(cmd.Pos, didYouMean(cmd.Set, slices.Sorted(maps.Keys(t.sets))), "table %s has no set or map %q", t.Name, cmd.Set)
 	}
 	if cmd.Verb == Delete || cmd.Verb == Destroy {
 		fail(cmd.Pos, "taking elements away is not supported")
@@ -264,7 +264,7 @@ func (s *set) fill(list []*element) {
 	}
 	for _, el := range list {
 		if el.key.kind == wildcard {
-			s.add(el, &SetElement{Pos: el.pos, Flags: unix.NFT_SET_ELEM_CATCHALL})
+			s.add(el, &SetElement{Pos: el.pos, Flags: elementCatchall})
 		}
 	}
 	list = slices.DeleteFunc(list, func(el *element) bool { return el.key.kind == wildcard })
@@ -541,3 +541,6 @@ func typeNames() []string {
 	}
 	return names
 }
+
+// elementCatchall is NFT_SET_ELEM_CATCHALL.
+const elementCatchall = 2

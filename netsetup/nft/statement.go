@@ -3,6 +3,7 @@ package nft
 import (
 	"golang.org/x/sys/unix"
 	"maps"
+	"slices"
 )
 
 // statement compiles one statement. last says that it is the last of its rule.
@@ -351,9 +352,9 @@ func (r *rule) updatePart(e Expr, template *term) *term {
 
 func (r *rule) flowAdd(s *FlowAdd) {
 	if r.flowtables[s.Flowtable] == nil {
-		failHint(s.Pos, didYouMean(s.Flowtable, maps.Keys(r.flowtables)), "table %s has no flowtable %q", r.Name, s.Flowtable)
+		failHint(s.Pos, didYouMean(s.Flowtable, slices.Sorted(maps.Keys(r.flowtables))), "table %s has no flowtable %q", r.Name, s.Flowtable)
 	}
 	var a attrs
-	a.str(unix.NFTA_FLOW_TABLE_NAME, s.Flowtable)
+	a.str(1, s.Flowtable) // NFTA_FLOW_TABLE_NAME
 	r.emit("flow_offload", a)
 }

@@ -24,7 +24,7 @@ var (
 	typeDCCPPktType = &Type{ID: 16, Name: "dccp_pkttype", Desc: "DCCP packet type", Bits: 4, Base: typeInteger, Symbols: dccpPktTypeSymbols}
 	typeMHType      = &Type{ID: 17, Name: "mh_type", Desc: "mobility header type", Bits: 8, Order: BigEndian, Base: typeInteger, Symbols: mhTypeSymbols}
 
-	typeTime      = &Type{ID: 18, Name: "time", Desc: "time", Bits: 32, Order: HostEndian, Base: typeInteger, parse: parseTime} // in ms
+	typeTime      = &Type{ID: 18, Name: "time", Desc: "time", Bits: 32, Order: HostEndian, Base: typeInteger, parse: parseRelativeTime} // in ms
 	typeMark      = &Type{ID: 19, Name: "mark", Desc: "packet mark", Bits: 32, Order: HostEndian, Base: typeInteger, parse: parseMark}
 	typeIfIndex   = &Type{ID: 20, Name: "iface_index", Desc: "interface index", Bits: 32, Order: HostEndian, Base: typeInteger}
 	typeIfaceType = &Type{ID: 21, Name: "iface_type", Desc: "interface type", Bits: 16, Order: HostEndian, Base: typeInteger, Symbols: ifaceTypeSymbols}

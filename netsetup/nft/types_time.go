@@ -42,8 +42,8 @@ func milliseconds(text string) (uint64, error) {
 	}
 }
 
-// parseTime gives milliseconds.
-func parseTime(text string, bits int) ([]byte, error) {
+// parseRelativeTime gives milliseconds.
+func parseRelativeTime(text string, bits int) ([]byte, error) {
 	ms, err := milliseconds(text)
 	if err != nil {
 		return nil, err
