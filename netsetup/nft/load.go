@@ -15,6 +15,7 @@ type load interface {
 
 // nft's numbers of kinds of expressions (enum expr_types of its expression.h).
 const (
+	kindVerdict = 1
 	kindPayload = 7
 	kindExthdr  = 8
 	kindMeta    = 9

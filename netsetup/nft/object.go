@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"encoding/binary"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -224,7 +225,7 @@ func (t *table) expectationAttrs(o *CtExpectation) attrs {
 		fail(o.DPort.Pos, "%v", err)
 	}
 	a.bytes(3, port)
-	a.u32(4, uint32(milliseconds64(*o.Timeout)))
+	a.bytes(4, binary.NativeEndian.AppendUint32(nil, uint32(milliseconds64(*o.Timeout)))) // in the machine's order
 	a.u8(5, uint8(integer(o.Size, 8)))
 	return a
 }

@@ -75,6 +75,8 @@ func (r *rule) payloadField(e *Payload) (*payloadLoad, *Field) {
 		failHint(e.Pos, didYouMean(e.Field, h.fieldNames()), "%s has no field %q", e.Proto, e.Field)
 	}
 	l := &payloadLoad{header: h, field: f, base: h.Base, offset: f.Offset, bits: f.Bits}
+	// The ports of whatever protocol need no match of it.
+	l.raw = h == thHeader
 	l.says = h.saysNext(f) || h == ipHeader && f.Name == "protocol" || h == ip6Header && f.Name == "nexthdr"
 	r.needPayload(e.Pos, l)
 	return l, f
@@ -142,12 +144,7 @@ func (r *rule) needIP(pos Pos, h *Header) {
 	if below == nil {
 		r.conflict(pos, familyHeader(r.Family), h)
 	}
-	// In front of all else, as nft puts it.
-	before := r.out
-	r.out = nil
-	r.matchUpper(pos, below, h)
-	r.front = append(r.out, r.front...)
-	r.out = before
+	r.inFront(func() { r.matchUpper(pos, below, h) })
 }
 
 func (r *rule) exthdr(e *Exthdr, present bool) *term {

@@ -388,7 +388,11 @@ func (s *set) finish() {
 		u.bytes(udataSetKeyTypeof, d)
 	}
 	if s.data != nil {
-		if d := typeofData(s.data); d != nil {
+		data := s.data
+		if data.typ == typeVerdict {
+			data = &term{kind: decision}
+		}
+		if d := typeofData(data); d != nil {
 			u.bytes(udataSetDataTypeof, d)
 		}
 		n := uint32(0)
