@@ -233,7 +233,11 @@ func (p *parser) match(pos Pos, left Expr) Stmt {
 		if m.Op == "" {
 			m.Op = "=="
 		}
+		t := p.tok()
 		mask := p.list(constants, p.binary(constants, 1))
+		if _, ok := mask.(*List); !ok {
+			p.fail(t.Pos, "a mask is written with `&`, as in `tcp flags & syn == syn`", "found %s, expected the length of a prefix, or flags with `,` between them", describe(t))
+		}
 		m.Left = &Binary{pos, "&", left, mask}
 	}
 	return m
