@@ -324,14 +324,16 @@ func (p *parser) valueNumber(what string) *Value {
 	return &Value{Pos: p.pos()}
 }
 
-// comment takes the string behind `comment`.
-func (p *parser) comment() string {
-	p.i++
-	pos := p.pos()
-	text := p.str("a comment in quotes")
-	// NFTNL_UDATA_COMMENT_MAXLEN of libnftnl.
-	if len(text) > 128 {
-		p.fail(pos, "", "the comment has %d bytes; the most is 128", len(text))
+// comment takes `comment` and the string behind it.
+func (p *parser) comment(to *string) {
+	said := p.advance()
+	if *to != "" {
+		p.fail(said.Pos, "", "there is a comment already")
 	}
-	return text
+	pos := p.pos()
+	*to = p.str("a comment in quotes")
+	// NFTNL_UDATA_COMMENT_MAXLEN of libnftnl.
+	if len(*to) > 128 {
+		p.fail(pos, "", "the comment has %d bytes; the most is 128", len(*to))
+	}
 }
