@@ -234,7 +234,9 @@ func (l *osfLoad) emit(r *rule, reg, _ int) {
 	var a attrs
 	a.reg(nftaOsfDreg, reg)
 	a.u8(nftaOsfTTL, l.ttl)
-	a.u32(nftaOsfFlags, l.flags)
+	if l.flags != 0 { // the kernel refuses none
+		a.u32(nftaOsfFlags, l.flags)
+	}
 	r.emit("osf", a)
 }
 

@@ -51,6 +51,8 @@ func (r *rule) statement(s Stmt, last bool) {
 		r.emit("exthdr", a)
 	case *Update:
 		r.update(s)
+	case *Meter:
+		r.meter(s)
 	case *FlowAdd:
 		r.flowAdd(s)
 	case *Synproxy:
@@ -279,7 +281,11 @@ func (r *rule) update(s *Update) {
 	if !ok {
 		fail(s.Pos, "a packet can add to, update or delete from a set, not %s", s.Op)
 	}
-	key := r.updatePart(s.Key.Key, set.key)
+	r.updateSet(s, set, op, r.updatePart(s.Key.Key, set.key))
+}
+
+// updateSet emits an update, with its key evaluated.
+func (r *rule) updateSet(s *Update, set *set, op uint32, key *term) {
 	var data *term
 	switch {
 	case s.Key.Data != nil && set.data != nil:
@@ -302,7 +308,27 @@ func (r *rule) update(s *Update) {
 		a.u64(unix.NFTA_DYNSET_TIMEOUT, milliseconds64(*s.Key.Timeout))
 	}
 	r.updateExprs(s, &a)
-	r.emit("dynset", a)
+	r.emitSet("dynset", a, set)
+}
+
+// meter compiles an update of a set of its own, which has the name of the meter.
+func (r *rule) meter(s *Meter) {
+	key := r.eval(s.Key.Key, want{})
+	if key.isConstant() {
+		fail(s.Key.At(), "a meter is of something of the packet, not constant")
+	}
+	own := &set{
+		Set: &Set{Pos: s.Pos, Name: s.Name, ID: r.nextSetID(), Anonymous: true, Flags: setAnonymous, Size: s.Size},
+		t:   r.table, key: key,
+	}
+	op := uint32(unix.NFT_DYNSET_OP_ADD)
+	if s.Key.Timeout != nil {
+		own.Flags |= setTimeout
+		op = unix.NFT_DYNSET_OP_UPDATE
+	}
+	r.updateSet(&Update{Pos: s.Pos, Key: s.Key}, own, op, key)
+	own.finish()
+	r.Sets = append(r.Sets, own.Set)
 }
 
 // Numbers of nf_tables.h that golang.org/x/sys/unix has not.
