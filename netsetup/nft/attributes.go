@@ -36,8 +36,8 @@ func attributeOf(b []byte, typ uint16) []byte {
 	return nil
 }
 
-// number is a big-endian number of up to eight bytes.
-func number(b []byte) uint64 {
+// bigEndian is a big-endian number of up to eight bytes.
+func bigEndian(b []byte) uint64 {
 	var n uint64
 	for _, c := range b[:min(len(b), 8)] {
 		n = n<<8 | uint64(c)

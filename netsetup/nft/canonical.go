@@ -73,10 +73,10 @@ var endOfRange = map[string]map[uint16]uint16{
 	"redir": {1: 2},
 }
 
-// natFlags is the attribute with the flags of a translation. The kernel adds
+// flagsOfNat is the attribute with the flags of a translation. The kernel adds
 // NF_NAT_RANGE_MAP_IPS and NF_NAT_RANGE_PROTO_SPECIFIED (linux/netfilter/nf_nat.h)
 // where there are registers for them.
-var natFlags = map[string]uint16{"nat": 7, "masq": 1, "redir": 3}
+var flagsOfNat = map[string]uint16{"nat": 7, "masq": 1, "redir": 3}
 
 const addedNatFlags = 1<<0 | 1<<1
 
@@ -156,7 +156,7 @@ func (c *canon) attribute(k *key, e *Expression, a attribute, f form) {
 		k.num(uint64(a.typ))
 		k.bytes(a.value)
 	case register:
-		if r := number(a.value); r != 0 {
+		if r := bigEndian(a.value); r != 0 {
 			k.num(uint64(a.typ))
 			k.num(32 * wholeRegister(r))
 		}
@@ -218,11 +218,11 @@ func (e *Expression) complete(list []attribute) []attribute {
 			set(high, list[i].value)
 		}
 	}
-	if typ, ok := natFlags[e.Name]; ok {
+	if typ, ok := flagsOfNat[e.Name]; ok {
 		list = clearBits(list, find(typ), addedNatFlags)
 	}
 	for typ, v := range defaults[e.Name] {
-		if i := find(typ); i >= 0 && number(list[i].value) == v {
+		if i := find(typ); i >= 0 && bigEndian(list[i].value) == v {
 			list = slices.Delete(list, i, i+1)
 		}
 	}
@@ -232,14 +232,14 @@ func (e *Expression) complete(list []attribute) []attribute {
 	case "log":
 		// To the kernel's log the level is LOGLEVEL_WARNING if not given; to
 		// a group (nfnetlink) there is none.
-		if i := find(5); i >= 0 && (find(1) >= 0 || number(list[i].value) == 4) {
+		if i := find(5); i >= 0 && (find(1) >= 0 || bigEndian(list[i].value) == 4) {
 			list = slices.Delete(list, i, i+1)
 		} else if i >= 0 {
 			list[i].value = append(slices.Clone(list[i].value), 1) // emerg is 0
 		}
 	case "reject":
 		// NFT_REJECT_TCP_RST has no code.
-		if t, i := find(1), find(2); t >= 0 && i >= 0 && number(list[t].value) == 1 {
+		if t, i := find(1), find(2); t >= 0 && i >= 0 && bigEndian(list[t].value) == 1 {
 			list = slices.Delete(list, i, i+1)
 		}
 	}
@@ -249,7 +249,7 @@ func (e *Expression) complete(list []attribute) []attribute {
 // clearBits clears bits of a number of four bytes at one place of a list.
 func clearBits(list []attribute, at int, bits uint64) []attribute {
 	if at >= 0 {
-		n := number(list[at].value) &^ bits
+		n := bigEndian(list[at].value) &^ bits
 		list[at].value = binary.BigEndian.AppendUint32(nil, uint32(n))
 	}
 	return list
@@ -259,11 +259,11 @@ func clearBits(list []attribute, at int, bits uint64) []attribute {
 func (c *canon) datum(k *key, b []byte) {
 	if v := attributeOf(b, 2); v != nil { // NFTA_DATA_VERDICT
 		k.str("verdict")
-		code := number(attributeOf(v, 1))
+		code := bigEndian(attributeOf(v, 1))
 		if id := attributeOf(v, 3); id != nil {
 			k.num(code)
 			k.str("block")
-			c.block(k, uint32(number(id)))
+			c.block(k, uint32(bigEndian(id)))
 			return
 		}
 		c.verdict(k, int32(uint32(code)), trimNUL(attributeOf(v, 2)))
@@ -422,13 +422,13 @@ func sameTimeouts(have, want []byte) bool {
 	for _, a := range attributesOf(want) {
 		h := attributeOf(have, a.typ)
 		if a.typ != ofStates {
-			if number(h) != number(a.value) {
+			if bigEndian(h) != bigEndian(a.value) {
 				return false
 			}
 			continue
 		}
 		for _, s := range attributesOf(a.value) {
-			if number(attributeOf(h, s.typ)) != number(s.value) {
+			if bigEndian(attributeOf(h, s.typ)) != bigEndian(s.value) {
 				return false
 			}
 		}

@@ -316,7 +316,7 @@ func quoted(s string) string { return `"` + strings.ReplaceAll(s, `"`, `'`) + `"
 func (r *Rule) Counter() (packets, bytes uint64, ok bool) {
 	for i := range r.Exprs {
 		if e := &r.Exprs[i]; e.Name == "counter" {
-			return number(attributeOf(e.Data, 2)), number(attributeOf(e.Data, 1)), true
+			return bigEndian(attributeOf(e.Data, 2)), bigEndian(attributeOf(e.Data, 1)), true
 		}
 	}
 	return 0, 0, false

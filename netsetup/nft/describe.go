@@ -196,7 +196,7 @@ func nameOf(names []string, n uint64) string {
 // attributes.
 func (e *Expression) describe() string {
 	get := func(typ uint16) []byte { return attributeOf(e.Data, typ) }
-	n := func(typ uint16) uint64 { return number(get(typ)) }
+	n := func(typ uint16) uint64 { return bigEndian(get(typ)) }
 	word := func(typ uint16) string { return trimNUL(get(typ)) }
 	loads := func(what string, dreg, sreg uint16) string {
 		if get(sreg) != nil {
@@ -207,7 +207,7 @@ func (e *Expression) describe() string {
 	switch e.Name {
 	case "immediate":
 		if v := attributeOf(get(2), 2); v != nil {
-			return verdictName(int32(uint32(number(attributeOf(v, 1)))), trimNUL(attributeOf(v, 2)))
+			return verdictName(int32(uint32(bigEndian(attributeOf(v, 1)))), trimNUL(attributeOf(v, 2)))
 		}
 		return fmt.Sprintf("immediate 0x%x => reg %d", attributeOf(get(2), 1), n(1))
 	case "cmp":
@@ -219,7 +219,7 @@ func (e *Expression) describe() string {
 	case "ct":
 		what := nameOf(ctNames, n(2))
 		if d := get(3); d != nil {
-			what = nameOf([]string{"original", "reply"}, number(d)) + " " + what
+			what = nameOf([]string{"original", "reply"}, bigEndian(d)) + " " + what
 		}
 		return loads(what, 1, 4)
 	case "payload":
