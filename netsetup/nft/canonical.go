@@ -17,7 +17,7 @@ import (
 type form uint8
 
 const (
-	plain     form = iota
+	ordinary  form = iota
 	exact          // absent is not zero
 	register       // NFT_REG_1 is the first 16 bytes, NFT_REG32_00 the first 4 of the same
 	datum          // nested NFTA_DATA_VALUE or NFTA_DATA_VERDICT
