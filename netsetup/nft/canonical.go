@@ -17,14 +17,14 @@ import (
 type form uint8
 
 const (
-	ordinary  form = iota
-	exact          // absent is not zero
-	register       // NFT_REG_1 is the first 16 bytes, NFT_REG32_00 the first 4 of the same
-	datum          // nested NFTA_DATA_VALUE or NFTA_DATA_VERDICT
-	setName        // of the set, anonymous where Expression.Set is not nil
-	ignored        // numbers of the transaction, what the kernel counts, padding
-	stateful       // a nested expression
-	statefuls      // a list of them
+	ordinary   form = iota
+	exact           // absent is not zero
+	register        // NFT_REG_1 is the first 16 bytes, NFT_REG32_00 the first 4 of the same
+	datum           // nested NFTA_DATA_VALUE or NFTA_DATA_VERDICT
+	setName         // of the set, anonymous where Expression.Set is not nil
+	ignored         // numbers of the transaction, what the kernel counts, padding
+	nested          // a nested expression
+	nestedList      // a list of them
 )
 
 // forms are by expression and attribute, as linux/netfilter/nf_tables.h numbers
@@ -36,7 +36,7 @@ var forms = map[string]map[uint16]form{
 	"cmp":       {1: register, 3: datum},
 	"range":     {1: register, 3: datum, 4: datum},
 	"lookup":    {1: setName, 2: register, 3: register, 4: ignored},
-	"dynset":    {1: setName, 2: ignored, 4: register, 5: register, 7: stateful, 8: ignored, 10: statefuls},
+	"dynset":    {1: setName, 2: ignored, 4: register, 5: register, 7: nested, 8: ignored, 10: nestedList},
 	"objref":    {3: register, 4: setName, 5: ignored},
 	"payload":   {1: register, 5: register},
 	"exthdr":    {1: register, 7: register},
@@ -58,7 +58,7 @@ var forms = map[string]map[uint16]form{
 	"fwd":       {1: register, 2: register},
 	"queue":     {4: register},
 	"log":       {1: exact},
-	"inner":     {5: stateful},
+	"inner":     {5: nested},
 	"counter":   {1: ignored, 2: ignored, 3: ignored},
 	"quota":     {3: ignored, 4: ignored},
 	"last":      {1: ignored, 2: ignored, 3: ignored},
@@ -171,11 +171,11 @@ func (c *canon) attribute(k *key, e *Expression, a attribute, f form) {
 			k.str("")
 			k.str(c.anonymous(e.Set))
 		}
-	case stateful:
+	case nested:
 		k.num(uint64(statefulsOf[e.Name]))
 		inner := expressionOf(a.value)
 		c.expression(k, &inner)
-	case statefuls:
+	case nestedList:
 		k.num(uint64(a.typ))
 		for _, x := range attributesOf(a.value) {
 			inner := expressionOf(x.value)
@@ -312,12 +312,6 @@ func (c *canon) anonymous(s *Set) string {
 	return c.sets[s]
 }
 
-// Flags of sets.
-const (
-	setTimeout = 1 << 4 // NFT_SET_TIMEOUT
-	setEval    = 1 << 5 // NFT_SET_EVAL
-)
-
 // atRunTime reports whether elements come and go by themselves.
 func (s *Set) atRunTime() bool { return s.Flags&(setTimeout|setEval) != 0 }
 
@@ -389,8 +383,7 @@ func (c *canon) element(s *Set, e *SetElement) string {
 
 // Flags of elements.
 const (
-	elementEnd      = 1 << 0 // NFT_SET_ELEM_INTERVAL_END
-	elementCatchall = 1 << 1 // NFT_SET_ELEM_CATCHALL
+	elementEnd = 1 << 0 // NFT_SET_ELEM_INTERVAL_END
 )
 
 // object is the key of an object but for its name.
