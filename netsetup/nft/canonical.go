@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // What is sent to the kernel and what it gives back differ in form. Here both
@@ -322,8 +324,11 @@ const unlimited = 0xffff
 // setHead is the key of a set but for what is in it and its name.
 func (c *canon) setHead(s *Set) string {
 	k := key{}
-	for _, n := range []uint32{s.Flags, s.KeyType, s.KeyLen, s.DataType, s.DataLen, s.ObjType} {
+	for _, n := range []uint32{s.Flags, s.KeyType, s.KeyLen, s.DataType, s.ObjType} {
 		k.num(uint64(n))
+	}
+	if s.DataType != dataVerdict { // that has a length of its own
+		k.num(uint64(s.DataLen))
 	}
 	k.num(uint64(ticks(s.Timeout)))
 	k.num(uint64(ticks(s.GC)))
@@ -373,18 +378,17 @@ func (c *canon) element(s *Set, e *SetElement) string {
 	if e.Timeout != nil {
 		timeout = *e.Timeout
 	}
-	if e.Flags&elementEnd == 0 {
+	if e.Flags&unix.NFT_SET_ELEM_INTERVAL_END == 0 {
 		k.num(uint64(ticks(timeout)))
 	}
-	c.expressions(&k, e.Exprs)
+	exprs := e.Exprs
+	if len(exprs) == 0 && e.Flags&unix.NFT_SET_ELEM_INTERVAL_END == 0 {
+		exprs = s.Exprs // the kernel gives every element those of the set
+	}
+	c.expressions(&k, exprs)
 	k.bytes(e.UserData)
 	return string(k.b)
 }
-
-// Flags of elements.
-const (
-	elementEnd = 1 << 0 // NFT_SET_ELEM_INTERVAL_END
-)
 
 // object is the key of an object but for its name.
 func (c *canon) object(o *Object) string {

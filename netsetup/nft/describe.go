@@ -3,6 +3,8 @@ package nft
 import (
 	"fmt"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // What is compiled has lost the words of the language. What comes of the text
@@ -69,7 +71,7 @@ func (s *Set) describe(t *Table) string {
 	text := kind + " " + t.Title() + " " + s.Name
 	n := 0
 	for _, e := range s.Elements {
-		if e.Flags&elementEnd == 0 {
+		if e.Flags&unix.NFT_SET_ELEM_INTERVAL_END == 0 {
 			n++
 		}
 	}
@@ -90,7 +92,7 @@ func (e *SetElement) describe(t *Table, s *Set) string {
 	if len(e.KeyEnd) > 0 {
 		text += fmt.Sprintf("-0x%x", e.KeyEnd)
 	}
-	if e.Flags&elementEnd != 0 {
+	if e.Flags&unix.NFT_SET_ELEM_INTERVAL_END != 0 {
 		text += " (end of a range)"
 	}
 	switch {
