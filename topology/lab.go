@@ -80,6 +80,7 @@ type Node struct {
 	Neighbors  []*Neighbor // Resolve adds those of neighbors: static
 	Keep       *Keep       // Resolve fills it in
 	Sysctls    []Sysctl    // in file order
+	Nftables   *Nftables   // nil: none
 	Labels     map[string]string
 
 	// Bad says that something in the node did not parse and was left out:

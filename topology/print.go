@@ -88,6 +88,40 @@ func (p *printer) node(n *Node) {
 	section(p, "routes", n.Routes, routeFields)
 	section(p, "rules", n.Rules, ruleFields)
 	section(p, "neighbors", n.Neighbors, neighborFields)
+	if n.Nftables != nil {
+		p.block("nftables", n.Nftables.Text)
+	}
+}
+
+// block writes a text of a node as a literal block, where YAML can hold it in
+// one.
+func (p *printer) block(key, text string) {
+	lines := strings.TrimRight(text, "\n")
+	other := func(r rune) bool { return r != '\t' && r != '\n' && !strconv.IsPrint(r) }
+	if lines == "" || strings.ContainsFunc(text, other) {
+		p.printf("    %s: %s\n", key, quoted(text))
+		return
+	}
+	head, end := "|", ""
+	if text[0] == ' ' || text[0] == '\n' {
+		head = "|2" // columns of indentation, which could not be seen
+	}
+	switch len(text) - len(lines) {
+	case 0:
+		head += "-"
+	case 1:
+	default:
+		head += "+"
+		end = text[len(lines)+1:]
+	}
+	p.printf("    %s: %s\n", key, head)
+	for line := range strings.SplitSeq(lines, "\n") {
+		if line != "" {
+			line = "      " + line
+		}
+		p.printf("%s\n", line)
+	}
+	p.printf("%s", end)
 }
 
 // section writes a list of a node.
