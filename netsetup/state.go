@@ -8,6 +8,7 @@ package netsetup
 
 import (
 	"net/netip"
+	"slices"
 
 	"nslab/netsetup/nft"
 	"nslab/topology"
@@ -76,6 +77,22 @@ type Namespace struct {
 	Sysctls []Sysctl
 	// Indexes are, observed, those of the interfaces that wanted tables name.
 	Indexes map[string]int
+}
+
+// Join adds External namespaces of which nothing is wanted, so that what the
+// lab has in them goes. Those that are there already stay as they are.
+func (s *State) Join(names []string) *State {
+	for _, name := range names {
+		if !slices.ContainsFunc(s.Namespaces, func(n Namespace) bool { return n.Name == name }) {
+			s.Namespaces = append(s.Namespaces, Namespace{Kind: External, Name: name})
+		}
+	}
+	return s.Sort()
+}
+
+// IsEmpty reports whether a namespace has nothing in it.
+func (n *Namespace) IsEmpty() bool {
+	return len(n.Links)+len(n.Addresses)+len(n.Routes)+len(n.Rules)+len(n.Neighbors)+len(n.Tables) == 0
 }
 
 // Endpoint names one interface of one namespace.
