@@ -75,6 +75,7 @@ func compileNode(lab *topology.Lab, n *topology.Node, names map[string]string) N
 	for _, x := range n.Neighbors {
 		ns.Neighbors = append(ns.Neighbors, Neighbor{Pos: x.Pos, Link: x.Dev, IP: x.IP, MAC: x.MAC, State: x.State})
 	}
+	ns.Tables = compileTables(lab.Name, n.Nftables)
 	if ns.Kind == Own {
 		ns.Sysctls = compileSysctls(n, settings)
 	}

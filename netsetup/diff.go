@@ -31,6 +31,7 @@ func Diff(have, want *State, prune bool) (*Plan, error) {
 		return plan, nil
 	}
 	d.model = NewModel(have)
+	d.made = make(map[Endpoint]bool)
 	d.has = make(map[string]*Namespace, len(d.pairs))
 	d.wanted = make(map[string]*Namespace, len(d.pairs))
 	for _, p := range d.pairs {
@@ -48,7 +49,7 @@ func Diff(have, want *State, prune bool) (*Plan, error) {
 	}
 	for _, step := range []func(have, want *Namespace){
 		d.addNamespace, d.baseSysctls, d.links, d.linkSysctls, d.masters, d.addresses, d.neighbors, d.fdb,
-		d.linksUp, d.routes, d.rules,
+		d.tables, d.linksUp, d.routes, d.rules,
 	} {
 		for _, p := range d.pairs {
 			step(p.have, p.want)
@@ -66,6 +67,7 @@ type differ struct {
 	prune   bool
 	model   *Model
 	has     map[string]*Namespace
+	made    map[Endpoint]bool // links that the plan makes
 	wanted  map[string]*Namespace
 	pairs   []pair       // namespaces that stay or are new; have and want are never nil
 	removed []*Namespace // the lab's own that are no longer wanted
@@ -104,6 +106,10 @@ func (d *differ) nothingToDo() bool {
 
 func (d *differ) emit(op Op) {
 	d.plan.Ops = append(d.plan.Ops, op)
+	if l, ok := op.Object.(*Link); ok && op.Verb == Add {
+		d.made[Endpoint{op.Namespace, l.Name}] = true
+		d.made[l.Peer] = true
+	}
 	d.model.Play(op)
 }
 

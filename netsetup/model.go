@@ -25,6 +25,7 @@ type namespaceModel struct {
 	rules     []Rule
 	neighbors map[neighborKey]Neighbor
 	fdb       map[fdbKey]FDBEntry
+	tables    []Table
 	sysctls   map[string]string
 }
 
@@ -75,6 +76,7 @@ func (m *Model) load(from *Namespace) {
 	for _, f := range from.FDB {
 		n.fdb[fdbKey{f.Link, f.MAC}] = f
 	}
+	n.tables = slices.Clone(from.Tables)
 	for _, s := range from.Sysctls {
 		n.sysctls[s.Name] = s.Value
 	}
@@ -109,7 +111,7 @@ func (m *Model) Namespace(name string) Namespace {
 	if n == nil {
 		return Namespace{Name: name}
 	}
-	out := Namespace{Kind: n.kind, Name: name, Inode: n.inode, Rules: n.rules}
+	out := Namespace{Kind: n.kind, Name: name, Inode: n.inode, Rules: n.rules, Tables: n.tables}
 	for _, l := range n.links {
 		out.Links = append(out.Links, *l)
 	}
@@ -185,6 +187,8 @@ func (m *Model) Play(op Op) {
 			return
 		}
 		n.fdb[fdbKey{x.Link, x.MAC}] = *x
+	case *Table:
+		n.playTable(op, x)
 	case *Sysctl:
 		n.setSysctl(x)
 	}

@@ -2,6 +2,7 @@ package netsetup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"nslab/topology"
@@ -36,6 +37,7 @@ const (
 	Addresses
 	Neighbors
 	FDBEntries
+	Tables // of nf_tables: those that go as well, in one transaction
 	LinksUp
 	Routes
 	Rules
@@ -56,7 +58,7 @@ type Op struct {
 	Namespace string // Namespace.Name
 	// Object is what will be (Add, Change) or what goes (Delete): a *Namespace
 	// (only Kind and Name are looked at), *Link, *Address, *Route, *Rule,
-	// *Neighbor, *FDBEntry or *Sysctl.
+	// *Neighbor, *FDBEntry, *Table or *Sysctl.
 	Object any
 	// Was is, for Change, the object as it is now, of the same type.
 	Was any
@@ -69,8 +71,9 @@ type Op struct {
 type Kernel interface {
 	// Observe reads what there is of the lab want.Lab: every namespace marked
 	// as its own, whether in want or not; the External and Root namespaces of
-	// want; and the Root one even if want has none, as far as links there carry
-	// the lab's alias. Of External and Root namespaces it gives only what can
+	// want; and the Root one even if want has none, as far as links and tables
+	// there carry the lab's name. An External one of which nothing is wanted need
+	// not be there. Of External and Root namespaces it gives only what can
 	// collide with want or is marked as this lab's. Of sysctls (and offloads) it
 	// reads those that want names. A namespace of the lab's name without the
 	// mark is an error (*NotOursError). The State is in the order that its types
@@ -78,7 +81,8 @@ type Kernel interface {
 	Observe(ctx context.Context, want *State) (*State, error)
 	// Do carries out the ops of one stage of a plan (see Stages): those of one
 	// namespace strictly in their order, whatever their kinds, in as few writes
-	// as may be; between namespaces in any order, side by side. Deleting what is
+	// as may be; between namespaces in any order, side by side. Tables that follow
+	// each other are one transaction. Deleting what is
 	// already gone succeeds. What has Origin Ours gets our marks; what has
 	// another (a rollback puts a hand-made thing back) gets none, a route its
 	// Protocol. On an error Do may have done any part of the ops; the error is
@@ -98,10 +102,32 @@ type OpError struct {
 }
 
 func (e *OpError) Error() string {
-	return fmt.Sprintf("%s%s: %v", position(e.File, e.Op.Pos()), e.Op.action(), e.Err)
+	pos := e.Op.Pos()
+	if part := new(PartError); errors.As(e.Err, &part) && !part.Pos.IsZero() {
+		pos = part.Pos
+	}
+	return fmt.Sprintf("%s%s: %v", position(e.File, pos), e.Op.action(), e.Err)
 }
 
 func (e *OpError) Unwrap() error { return e.Err }
+
+// PartError says which part of an op's object was refused.
+type PartError struct {
+	Pos  topology.Pos // in the topology file; may be zero
+	Part string       // such as "rule of chain input: tcp dport 22 accept"
+	Err  error
+	Hint string // may be empty
+}
+
+func (e *PartError) Error() string {
+	s := e.Part + ": " + e.Err.Error()
+	if e.Hint != "" {
+		s += "\nhint: " + e.Hint
+	}
+	return s
+}
+
+func (e *PartError) Unwrap() error { return e.Err }
 
 // NotOursError is a thing of a wanted name that somebody else made.
 type NotOursError struct {

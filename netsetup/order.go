@@ -28,6 +28,7 @@ func (n Namespace) clone() Namespace {
 	n.Rules = slices.Clone(n.Rules)
 	n.Neighbors = slices.Clone(n.Neighbors)
 	n.FDB = slices.Clone(n.FDB)
+	n.Tables = slices.Clone(n.Tables)
 	n.Sysctls = slices.Clone(n.Sysctls)
 	return n
 }

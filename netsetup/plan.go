@@ -1,6 +1,7 @@
 package netsetup
 
 import (
+	"nslab/netsetup/nft"
 	"nslab/topology"
 )
 
@@ -9,7 +10,7 @@ type Line struct {
 	Sign      string // + adds, ~ changes, - removes
 	Namespace string // as in Op; "" is the root one
 	Object    string // such as "link eth0"
-	Command   string // of iproute2 or sysctl(8)
+	Command   string // of iproute2, nft(8) or sysctl(8)
 	Pos       topology.Pos
 }
 
@@ -26,6 +27,32 @@ func (p *Plan) Lines() []Line {
 			continue
 		}
 		lines = append(lines, Line{Sign: op.Verb.Sign(), Namespace: op.Namespace, Object: op.object(), Command: op.Command(), Pos: op.Pos()})
+		if t, ok := op.Object.(*Table); ok {
+			lines = append(lines, op.tableLines(t)...)
+		}
+	}
+	return lines
+}
+
+// tableLines are what is in a new table, or what is different in one that is
+// replaced.
+func (o *Op) tableLines(t *Table) []Line {
+	var list []nft.Difference
+	switch o.Verb {
+	case Add:
+		list = t.Content.Contents()
+	case Change:
+		list = nft.Compare(o.Was.(*Table).Content, t.Content)
+	}
+	lines := make([]Line, len(list))
+	for i, d := range list {
+		l := Line{Sign: Delete.Sign(), Namespace: o.Namespace, Object: o.object(), Pos: o.Pos()}
+		command := "nft delete " + d.Command
+		if d.Added {
+			l.Sign, l.Pos, command = Add.Sign(), t.At(d.Pos), "nft add "+d.Command
+		}
+		l.Command = inside(o.Namespace, command)
+		lines[i] = l
 	}
 	return lines
 }

@@ -84,7 +84,8 @@ func sameNamespace(have, want *Namespace) bool {
 		slices.EqualFunc(have.Rules, want.Rules, func(h, w Rule) bool { return sameRule(&h, &w) }) &&
 		slices.EqualFunc(have.Neighbors, want.Neighbors, func(h, w Neighbor) bool { return sameNeighbor(&h, &w) }) &&
 		slices.EqualFunc(have.FDB, want.FDB, func(h, w FDBEntry) bool { return sameFDB(&h, &w) }) &&
-		sameSysctls(have.Sysctls, want.Sysctls)
+		sameSysctls(have.Sysctls, want.Sysctls) &&
+		sameTables(have, want)
 }
 
 func sameSysctls(have, want []Sysctl) bool {

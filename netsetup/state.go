@@ -9,6 +9,7 @@ package netsetup
 import (
 	"net/netip"
 
+	"nslab/netsetup/nft"
 	"nslab/topology"
 )
 
@@ -67,9 +68,14 @@ type Namespace struct {
 	Rules     []Rule     // sorted by ruleKey
 	Neighbors []Neighbor // sorted by Link, IP
 	FDB       []FDBEntry // sorted by Link, MAC
+	// Tables are in the order of the text, or in that in which they were made:
+	// it decides between chains of one hook and priority.
+	Tables []Table
 	// Sysctls: wanted, in the order in which they are written; observed, those
 	// that were asked for.
 	Sysctls []Sysctl
+	// Indexes are, observed, those of the interfaces that wanted tables name.
+	Indexes map[string]int
 }
 
 // Endpoint names one interface of one namespace.
@@ -213,6 +219,21 @@ type FDBEntry struct {
 	Origin Origin // Manual when observed
 	Link   string // the port
 	MAC    topology.MAC
+}
+
+// Table is one table of nf_tables with all that is in it. It is ours where its
+// user data carry the lab's name; unmarked ones are Manual, whoever made them.
+type Table struct {
+	Pos    topology.Pos // of the table in the text
+	Origin Origin
+	Lab    string // whose mark it carries; "" is nobody's
+	Family nft.Family
+	Name   string
+	// Content is what the kernel takes or has. Wanted, its interfaces have no
+	// true indexes: see Compile.
+	Content *nft.Table
+	// Source is, wanted, the text that the table was compiled from.
+	Source *topology.Nftables
 }
 
 // Sysctl is one kernel setting; Name is the path below /proc/sys.

@@ -34,6 +34,12 @@ func (o Op) Command() string {
 		return o.ip("", "neighbour", x.String())
 	case *FDBEntry:
 		return o.bridgeTool() + "fdb " + [...]string{"add ", "replace ", "delete "}[o.Verb] + x.String()
+	case *Table:
+		cmd := inside(o.Namespace, "nft "+[...]string{"add ", "replace ", "delete "}[o.Verb]+x.title())
+		if o.Verb == Change {
+			cmd += " # counters and what rules added to sets begin anew"
+		}
+		return cmd
 	case *Sysctl:
 		return inside(o.Namespace, "sysctl -w "+x.String())
 	}
@@ -444,6 +450,8 @@ func (o Op) object() string {
 		return "neighbour " + x.String()
 	case *FDBEntry:
 		return "forwarding entry " + x.String()
+	case *Table:
+		return x.title()
 	case *Sysctl:
 		return "sysctl " + x.String()
 	}
@@ -467,6 +475,8 @@ func (o Op) Pos() topology.Pos {
 	case *Neighbor:
 		return x.Pos
 	case *FDBEntry:
+		return x.Pos
+	case *Table:
 		return x.Pos
 	case *Sysctl:
 		return x.Pos

@@ -233,6 +233,8 @@ func nameFile(err error, file string) error {
 		e.File = file
 	case *NotOursError:
 		e.File = file
+	case *MissingInterfaceError:
+		e.File = file
 	case interface{ Unwrap() []error }:
 		for _, x := range e.Unwrap() {
 			nameFile(x, file)

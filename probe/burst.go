@@ -30,8 +30,6 @@ const (
 	// maxExtensions is how often an echo gets its time once more because the
 	// host dropped packets meanwhile.
 	maxExtensions = 3
-	// countGap is between the echoes of one pair.
-	countGap = 10 * time.Millisecond
 	// shortPause is before another try where there was no room for a packet.
 	shortPause = 2 * time.Millisecond
 	// wakeUp bounds each wait for packets, so that a cancelled context is seen.
@@ -47,6 +45,8 @@ type burst struct {
 	sockets map[socketKey]*echoSocket
 	byFD    map[int32]*echoSocket
 	byToken map[uint64]*echoSocket
+
+	data [1 << 16]byte // of the packet that is read
 
 	jobs    []*pingJob
 	unseen  []*pingJob // done, and finish has to look whether they arrived
@@ -126,7 +126,7 @@ func (b *burst) line() {
 	now := time.Now()
 	for i := range b.pinger.echoes {
 		for _, p := range b.jobs {
-			p.echoes[i].due = now.Add(time.Duration(i) * countGap)
+			p.echoes[i].due = now.Add(time.Duration(i) * b.interval)
 			b.pending = append(b.pending, p.echoes[i])
 		}
 	}
@@ -212,8 +212,15 @@ func (b *burst) room() bool {
 		b.window = max(minWindow, b.window/2)
 		return false
 	}
-	b.window = min(maxWindow, b.window+minWindow)
+	b.window = min(b.widest(), b.window+minWindow)
 	return true
+}
+
+// widest is the largest window: fewer of large echoes, of which a buffer holds
+// fewer.
+func (b *burst) widest() int {
+	const ordinary = 1500 // bytes, of a packet
+	return max(minWindow, min(maxWindow, maxWindow*ordinary/max(ordinary, b.size)))
 }
 
 // land takes those echoes out of the window that are done or not young any
@@ -240,7 +247,7 @@ func (b *burst) grow(e *echo) {
 // transmit sends an echo, for the first time or again.
 func (b *burst) transmit(e *echo) {
 	s := e.sock
-	message, err := marshalEcho(s.key.ipv6, s.id, e.seq, s.token)
+	message, err := marshalEcho(s.key.ipv6, s.id, e.seq, s.token, b.size)
 	if err == nil {
 		err = unix.Sendto(s.fd, message, unix.MSG_DONTWAIT, e.ping.to)
 	}

@@ -15,6 +15,7 @@ const (
 	Pass  Outcome = "pass"
 	Fail  Outcome = "fail"  // carried out, and not as expected
 	Error Outcome = "error" // could not be carried out
+	Skip  Outcome = "skip"  // left out: an item with stop_on_fail before it did not pass
 )
 
 // Report is what Run found.
@@ -27,6 +28,7 @@ type Report struct {
 	Passed   int    // how many cases of each outcome
 	Failed   int
 	Errors   int
+	Skipped  int
 }
 
 func (r *Report) add(c *Case) {
@@ -36,6 +38,8 @@ func (r *Report) add(c *Case) {
 		r.Passed++
 	case Fail:
 		r.Failed++
+	case Skip:
+		r.Skipped++
 	default:
 		r.Errors++
 	}
@@ -71,6 +75,7 @@ type reportJSON struct {
 	Passed     int        `json:"passed"`
 	Failed     int        `json:"failed"`
 	Errors     int        `json:"errors"`
+	Skipped    int        `json:"skipped"`
 	Cases      []caseJSON `json:"cases"`
 }
 
@@ -99,7 +104,7 @@ type caseJSON struct {
 //	lab, file           name of the lab and of its topology file
 //	started             RFC 3339
 //	duration_ms         milliseconds
-//	passed, failed, errors   how many cases of each outcome
+//	passed, failed, errors, skipped   how many cases of each outcome
 //	cases               in file order, each with
 //	  name              of the case; with round unique in the report
 //	  item              name of the item of `tests:` that it comes from
@@ -110,7 +115,8 @@ type caseJSON struct {
 //	  family            ipv4, ipv6; absent for exec
 //	  line, column      of the item in file
 //	  expect            pass, fail, reject, drop
-//	  outcome           pass, fail (not as expected), error (could not be carried out)
+//	  outcome           pass, fail (not as expected), error (could not be carried out),
+//	                    skip (an item with stop_on_fail before it did not pass)
 //	  duration_ms       milliseconds, with all attempts
 //	  rtt_ms            mean round-trip time in milliseconds; absent without an answer
 //	  attempts          how often it was tried
@@ -120,7 +126,7 @@ func (r *Report) MarshalJSON() ([]byte, error) { return json.Marshal(r.wire()) }
 func (r *Report) wire() reportJSON {
 	out := reportJSON{
 		Lab: r.Lab, File: r.File, Started: r.Started, DurationMS: milliseconds(r.Duration),
-		Passed: r.Passed, Failed: r.Failed, Errors: r.Errors, Cases: make([]caseJSON, len(r.Cases)),
+		Passed: r.Passed, Failed: r.Failed, Errors: r.Errors, Skipped: r.Skipped, Cases: make([]caseJSON, len(r.Cases)),
 	}
 	for i, c := range r.Cases {
 		out.Cases[i] = caseJSON{

@@ -83,8 +83,9 @@ type parser struct {
 	path []step // of the value that is parsed
 	bad  *bool  // set by an error, where not nil: Node.Bad and its like
 
-	budget     int   // how many more values may come of aliases, defaults and ranges
-	lineStarts []int // offsets of lines in data; see lineAt
+	budget     int                      // how many more values may come of aliases, defaults and ranges
+	lineStarts []int                    // offsets of lines in data; see lineAt
+	rulesets   map[*yaml.Node]*Nftables // what was read already; nil: it is wrong
 
 	defaultNode   *yaml.Node // defaults.node; so below; nil: none
 	defaultLink   *yaml.Node

@@ -42,8 +42,9 @@ var nodeObject = newObject(append([]field[nodeDraft]{
 	{"sysctls", "Kernel settings of the node's network namespace.", mapOf(scalarSchema), func(p *parser, n *yaml.Node, d *nodeDraft) {
 		d.Sysctls = p.sysctls(n)
 	}},
+	{"nftables", "Rules in nft's own language, as `nft -f` reads them; best as a literal block (|).", schema{"type": "string"}, (*parser).nftables},
 	{"labels", "For selection of nodes in tests: label:KEY=VALUE.", mapOf(scalarSchema), func(p *parser, n *yaml.Node, d *nodeDraft) { d.Labels = p.labels(n) }},
-}, later[nodeDraft]("nftables", "isolate", "hostname", "dns", "hosts", "limits", "rootfs", "files", "private", "env", "setup", "run", "impair")...)...)
+}, later[nodeDraft]("isolate", "hostname", "dns", "hosts", "limits", "rootfs", "files", "private", "env", "setup", "run", "impair")...)...)
 
 // node reads a node; its values may come of a default or a range.
 func (p *parser) node(pos Pos, name string, n *yaml.Node) *Node {
@@ -82,7 +83,11 @@ func (p *parser) checkKind(d *nodeDraft) {
 		d.Sysctls = slices.DeleteFunc(d.Sysctls, func(s Sysctl) bool {
 			return slices.ContainsFunc(p.ofDefaultNode.Sysctls, func(of Sysctl) bool { return of.Pos == s.Pos })
 		})
+		if d.Nftables == p.ofDefaultNode.Nftables {
+			d.Nftables = nil
+		}
 	}
+	p.checkNftables(d)
 	for i := range d.interfaces {
 		in := &d.interfaces[i]
 		if in.bridgeKey.Value == "" || in.Type == Bridge {
@@ -161,10 +166,7 @@ func (p *parser) neighbors(n *yaml.Node, d *nodeDraft) {
 		bad := p.scope(func() {
 			entries := p.mapping(item, example)
 			neighborObject.parse(p, entries, &e)
-			p.require(item, entries, "dev", "ip")
-			if e.State != "noarp" {
-				p.require(item, entries, "mac")
-			}
+			p.require(item, entries, "dev", "ip", "mac")
 		})
 		if !bad {
 			d.Neighbors = append(d.Neighbors, &e)

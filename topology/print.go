@@ -88,6 +88,40 @@ func (p *printer) node(n *Node) {
 	section(p, "routes", n.Routes, routeFields)
 	section(p, "rules", n.Rules, ruleFields)
 	section(p, "neighbors", n.Neighbors, neighborFields)
+	if n.Nftables != nil {
+		p.block("nftables", n.Nftables.Text)
+	}
+}
+
+// block writes a text of a node as a literal block, where YAML can hold it in
+// one.
+func (p *printer) block(key, text string) {
+	lines := strings.TrimRight(text, "\n")
+	other := func(r rune) bool { return r != '\t' && r != '\n' && !strconv.IsPrint(r) }
+	if lines == "" || strings.ContainsFunc(text, other) {
+		p.printf("    %s: %s\n", key, quoted(text))
+		return
+	}
+	head, end := "|", ""
+	if text[0] == ' ' || text[0] == '\n' {
+		head = "|2" // columns of indentation, which could not be seen
+	}
+	switch len(text) - len(lines) {
+	case 0:
+		head += "-"
+	case 1:
+	default:
+		head += "+"
+		end = text[len(lines)+1:]
+	}
+	p.printf("    %s: %s\n", key, head)
+	for line := range strings.SplitSeq(lines, "\n") {
+		if line != "" {
+			line = "      " + line
+		}
+		p.printf("%s\n", line)
+	}
+	p.printf("%s", end)
 }
 
 // section writes a list of a node.
@@ -405,8 +439,22 @@ func testFields(t *Test) string {
 	if t.Within != 0 {
 		f.add("within", t.Within.String())
 	}
+	if t.Stable != 0 {
+		f.add("stable", t.Stable.String())
+	}
+	f.flag("stop_on_fail", t.StopOnFail)
 	if t.Verb == Ping {
 		f.int("count", t.Count)
+		f.int("size", t.Size)
+		f.flag("df", t.DF)
+		f.int("ttl", t.TTL)
+		f.add("interval", t.Interval.String())
+	}
+	if t.Loss != nil {
+		f.add("loss", quoted(t.Loss.Text))
+	}
+	if t.RTT != nil {
+		f.add("rtt", quoted(t.RTT.Text))
 	}
 	if t.Payload != "" {
 		f.add("payload", quoted(t.Payload))
@@ -425,6 +473,9 @@ func testFields(t *Test) string {
 	}
 	if t.Stderr != "" {
 		f.add("stderr", quoted(t.Stderr))
+	}
+	if t.JSON != "" {
+		f.add("json", t.JSON)
 	}
 	if t.Via.IsValid() {
 		f.add("via", quoted(t.Via.String()))

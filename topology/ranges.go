@@ -167,8 +167,8 @@ func (p *parser) findRanges(x *expansion, n *yaml.Node) {
 	x.size++
 	switch n.Kind {
 	case yaml.ScalarNode:
-		if !hasRange(n.Value) {
-			return
+		if !hasRange(n.Value) || n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0 {
+			return // a block of text is of another language
 		}
 		if _, again := x.texts[n]; again {
 			return

@@ -14,6 +14,12 @@ const (
 	execTimeout    = 30 * time.Second
 )
 
+// Defaults of ping: the size is that of ping(8), in bytes.
+const (
+	defaultSize     = 56
+	defaultInterval = 10 * time.Millisecond
+)
+
 // families is a set of address families.
 type families uint8
 
@@ -45,6 +51,11 @@ func (r *resolver) resolveTests() {
 		switch t.Verb {
 		case Ping:
 			t.Count = cmp.Or(t.Count, 1)
+			t.Size = cmp.Or(t.Size, defaultSize)
+			t.Interval = cmp.Or(t.Interval, defaultInterval)
+			if t.Expect != "pass" && (t.Loss != nil || t.RTT != nil) {
+				r.errorf(t.Pos, "tests", "leave `expect` out", "`loss` and `rtt` are of echoes that return; expect: %s is that none does", t.Expect)
+			}
 		case TCP, UDP:
 			if t.Listen == nil {
 				t.Listen = &yes

@@ -334,6 +334,14 @@ func (w *work) do(ctx context.Context, ops []int) {
 			n += links
 			continue
 		}
+		if tables := w.tablesToChange(ops[n:]); tables > 0 {
+			w.flush()
+			if err := w.changeTables(ops[n : n+tables]); err != nil {
+				w.d.fail(ops[n], err)
+			}
+			n += tables
+			continue
+		}
 		w.d.traceOp(ops[n])
 		if err := w.one(ops[n]); err != nil {
 			w.outcome(ops[n], err)
@@ -342,6 +350,20 @@ func (w *work) do(ctx context.Context, ops []int) {
 	}
 	w.flush()
 	w.retryRoutes()
+}
+
+// tablesToChange is how many ops at the front of a list are for tables: they go
+// together.
+func (w *work) tablesToChange(ops []int) int {
+	n := 0
+	for n < len(ops) {
+		if _, is := w.d.ops[ops[n]].Object.(*netsetup.Table); !is {
+			break
+		}
+		w.d.traceOp(ops[n])
+		n++
+	}
+	return n
 }
 
 // retryRoutes deletes routes once more, named without their nexthops: the

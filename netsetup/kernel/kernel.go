@@ -1,7 +1,7 @@
 // Package kernel carries out netsetup's plans on the running kernel and reads
 // back what is there: the real netsetup.Kernel.
 //
-// It knows rtnetlink(7), ethtool's ioctl and /proc/sys, and which of the things
+// It knows rtnetlink(7), nf_tables, ethtool's ioctl and /proc/sys, and which of the things
 // it finds are the lab's own, made by hand, or a daemon's. It must not know
 // topology files, nor what a lab should look like. Namespaces are entered
 // through package netns alone.
@@ -52,6 +52,7 @@ type space struct {
 	name    string
 	handle  *netns.Handle
 	sock    *socket
+	nft     *socket // nil until it is needed
 	sysctls sysctls
 
 	// links are those that were there when they were last read; nil: to be
@@ -97,8 +98,10 @@ func (k *Kernel) forget(name string) {
 	if sp == nil {
 		return
 	}
-	if sp.sock != nil {
-		sp.sock.close()
+	for _, s := range []*socket{sp.sock, sp.nft} {
+		if s != nil {
+			s.close()
+		}
 	}
 	sp.sysctls.close()
 	sp.handle.Close()
@@ -180,6 +183,18 @@ func (sp *space) open() error {
 	}
 	s, err := openSocket()
 	sp.sock = s
+	return err
+}
+
+// openNft opens the space's socket to nf_tables; the calling thread is inside.
+func (sp *space) openNft() error {
+	if sp.nft != nil {
+		return nil
+	}
+	s, err := openNftSocket()
+	if err == nil {
+		sp.nft = s
+	}
 	return err
 }
 

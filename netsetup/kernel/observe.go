@@ -88,7 +88,7 @@ func (k *Kernel) Observe(ctx context.Context, want *netsetup.State) (*netsetup.S
 	}
 	state := &netsetup.State{Lab: want.Lab, Namespaces: make([]netsetup.Namespace, 0, len(list))}
 	for _, o := range list {
-		if o.ns.Kind == netsetup.Root && o.want == nil && len(o.ns.Links) == 0 {
+		if o.ns.Kind == netsetup.Root && o.want == nil && len(o.ns.Links)+len(o.ns.Tables) == 0 {
 			continue
 		}
 		state.Namespaces = append(state.Namespaces, o.ns)
@@ -185,13 +185,19 @@ func (o *observer) read() error {
 	if err := o.readLinks(); err != nil {
 		return err
 	}
-	if o.stranger() || o.ns.Kind == netsetup.Root && o.want == nil && len(ns.Links) == 0 {
+	if o.stranger() {
+		return nil
+	}
+	if err := o.tables(); err != nil {
+		return err
+	}
+	if o.ns.Kind == netsetup.Root && o.want == nil && len(ns.Links) == 0 {
 		return nil
 	}
 	if o.guest() {
 		o.wantedRoutes = routeKeys(o.want)
 	}
-	steps := []func() error{o.addresses, o.routes, o.rules, o.neighbors, o.sysctls, o.offloads}
+	steps := []func() error{o.addresses, o.routes, o.rules, o.neighbors, o.sysctls, o.offloads, o.indexes}
 	for _, l := range ns.Links {
 		if l.Kind == netsetup.KindBridge {
 			steps = append(steps, o.fdb)

@@ -26,16 +26,18 @@ const (
 	dumpTries = 20
 )
 
-// A socket speaks rtnetlink to the namespace that it was opened in. It is not
+// A socket speaks netlink to the namespace that it was opened in. It is not
 // safe for concurrent use.
 type socket struct {
 	fd  int
 	seq uint32
 }
 
-// openSocket opens one in the namespace of the calling thread.
-func openSocket() (*socket, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
+// openSocket opens one for rtnetlink(7) in the namespace of the calling thread.
+func openSocket() (*socket, error) { return openNetlink(unix.NETLINK_ROUTE) }
+
+func openNetlink(protocol int) (*socket, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return nil, os.NewSyscallError("open a netlink socket", err)
 	}

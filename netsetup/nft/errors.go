@@ -30,3 +30,12 @@ func (l Errors) Error() string {
 	}
 	return strings.Join(texts, "\n")
 }
+
+// didYouMean is the hint that a word may have been meant to be another one, or
+// "" where none is near.
+func didYouMean(word string, words []string) string {
+	if n := nearest(word, words); n != "" && n != word {
+		return "did you mean `" + n + "`?"
+	}
+	return ""
+}

@@ -137,11 +137,3 @@ type Flowtable struct {
 	Devices  []string
 	Flags    uint32
 }
-
-// Compile turns commands into the ruleset that they make. index gives the index
-// of an interface; it is asked for every name that a rule needs the index of
-// (`iif eth0`, not `iifname`). With a nil index every interface has the index 1:
-// good enough to find what is wrong with the text.
-func Compile(f *File, index func(name string) (uint32, error)) (*Ruleset, Errors) {
-	panic("to be written")
-}

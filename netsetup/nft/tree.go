@@ -120,7 +120,7 @@ type AddSet struct {
 // AddElements adds to a set or map that is there: `add element t s { … }`.
 type AddElements struct {
 	Pos
-	Verb     Verb // Add, Create; Delete takes them away
+	Verb     Verb // Add, Create; Delete and Destroy take them away
 	Table    TableName
 	Set      string
 	Elements []*Element
@@ -138,7 +138,8 @@ type AddObject struct {
 	Object Node
 }
 
-// CtHelper is `type "ftp" protocol tcp; l3proto ip`.
+// CtHelper is `type "ftp" protocol tcp; l3proto ip`. What is not said is nil, here
+// and in the other objects of ct; what must be said is for the compiler to know.
 type CtHelper struct {
 	Pos
 	Type     *Value
@@ -208,7 +209,9 @@ type Remove struct {
 type Expr interface{ Node }
 
 // Value is a word that gets its meaning from what it stands beside: a number, a
-// name, an address, a time, a string. Text is without quotes.
+// name, an address, a time, a string. Text is without quotes; a number of up to
+// 64 bits is in decimal, whatever its base was in the text, and a variable that
+// stands for a negative one has a `-` before it.
 type Value struct {
 	Pos
 	Text   string
@@ -287,7 +290,8 @@ type Map struct {
 	Of  Expr
 }
 
-// Payload is a field of a header: `tcp dport`, `ether saddr`, `th sport`. Of
+// Payload is a field of a header: `tcp dport`, `ether saddr`, `th sport`, `arp
+// saddr ip` (Field is then "saddr ip"). Of
 // `tcp` and its like alone, as typeof or existence test have none, there is
 // nothing.
 type Payload struct {
@@ -315,7 +319,9 @@ type Exthdr struct {
 // option lsrr addr`), a chunk of SCTP (`sctp chunk data tsn`), an option of DCCP
 // (`dccp option 40`). Of is "tcp", "ip", "sctp", "dccp". Field "" asks whether
 // there is one. Name may be a number (`tcp option 254 length`); raw is `tcp
-// option @23,8,16`, with Name "@23", Offset and Len in bits.
+// option @23,8,16`, with Name "@23", Offset and Len in bits. Of several names of
+// an option there is one: maxseg (also mss), nop (noop), sack-perm
+// (sack-permitted), sack (sack0).
 type Option struct {
 	Pos
 	Of, Name, Field string
@@ -510,7 +516,8 @@ type Dup struct {
 	To, Dev Expr
 }
 
-// Fwd sends the packet on: `fwd to DEV`, `fwd ip to ADDR device DEV`.
+// Fwd sends the packet on: `fwd to DEV`, where To is nil, `fwd ip to ADDR device
+// DEV`.
 type Fwd struct {
 	Pos
 	Family  string
@@ -546,6 +553,15 @@ type Update struct {
 	Op  string // add, update, delete
 	Set string
 	Key *Element
+}
+
+// Meter is the older way to write an Update of a set of its own: `meter m size 128
+// { ip saddr limit rate 1/second }`. Size is 0 where not said.
+type Meter struct {
+	Pos
+	Name string
+	Size uint32
+	Key  *Element
 }
 
 // FlowAdd is `flow add @f`.

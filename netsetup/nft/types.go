@@ -1,11 +1,13 @@
 package nft
 
-// Order is how the bytes of a value lie in a register.
+// Order is how the bytes of a value lie in a register. The numbers are those by
+// which nft leaves it with a set (enum byteorder of its datatype.h).
 type Order uint8
 
 const (
-	BigEndian  Order = iota // as on the wire, most significant byte first
+	NoOrder    Order = iota // the type does not say; what has the type may
 	HostEndian              // the machine's
+	BigEndian               // as on the wire, most significant byte first
 )
 
 // Type is a datatype of the language (nft(8), DATA TYPES). Constants of a type
@@ -19,7 +21,7 @@ type Type struct {
 	Desc  string // such as "IPv4 address", for messages
 	Bits  int    // 0: it depends on what it is the type of
 	Order Order
-	Base  *Type // what it is a kind of: integer, bitmask, string, lladdr; nil for these
+	Base  *Type // what it is a kind of: integer, bitmask, string, ll_addr; nil: of nothing
 	// Symbols are the names that values have; of a bitmask, of its bits.
 	Symbols []Symbol
 	// parse reads a word in the way of the type; nil: a symbol, or as Base does.
@@ -53,17 +55,23 @@ type Header struct {
 	Base  Base
 	Field []Field
 	// Next is the name of the field that says what follows, and Upper what
-	// does, by its value: ip protocol 6 is tcp. Of ether, what `meta protocol`
-	// says, of inet's pseudo header what `meta nfproto` does.
+	// does, by its value: ip protocol 6 is tcp. icmp and icmpv6 have Next, the
+	// type, and nothing follows.
 	Next  string
 	Upper []Upper
-	Bits  int // length of the fixed part
-	// Checksum: offset in bytes of a checksum to be mended when a field is
-	// written; Pseudo: names of the fields that are in the pseudo header of
-	// the checksum of what follows.
-	Checksum    int
-	HasChecksum bool
-	Pseudo      []string
+	// NextMeta is the key of `meta` that says the same, and that nft asks
+	// instead of Next when it adds the match itself: of ip and ip6, so that
+	// extension headers are passed, and of the headers that are none: `meta
+	// nfproto` of inet, `meta protocol` of netdev. "": it asks Next.
+	NextMeta string
+	Bits     int // length of the fixed part
+	// ChecksumType is how the checksum is mended when a field is written
+	// (NFT_PAYLOAD_CSUM_*), Checksum its offset in bytes; NFT_PAYLOAD_CSUM_NONE
+	// where there is none to mend. Pseudo are the names of the fields that are
+	// in the pseudo header of the checksum of what follows.
+	ChecksumType uint32
+	Checksum     int
+	Pseudo       []string
 }
 
 // Upper is what follows a header.
@@ -87,32 +95,47 @@ type Field struct {
 	Index uint32
 }
 
+// Selector is something that the kernel loads into a register by its number:
+// a key of meta, ct, rt, socket, fib, osf or ipsec.
+type Selector struct {
+	Name  string
+	Key   uint32 // NFT_META_*, NFT_CT_*, …
+	Type  *Type  // nil: what surrounds it says
+	Bits  int    // 0: likewise
+	Order Order
+}
+
 // MetaKey is a key of `meta`.
 type MetaKey struct {
-	Name  string
-	Key   uint32 // NFT_META_*
-	Type  *Type
-	Bits  int
-	Order Order
+	Selector
+	// Settable: the kernel takes `meta KEY set` (nft_meta_set_init); SetOnly: it
+	// takes nothing else.
+	Settable, SetOnly bool
+	// Short: it may stand without the word `meta`.
+	Short bool
 }
 
 // CtKey is a key of `ct`.
 type CtKey struct {
-	Name  string
-	Key   uint32 // NFT_CT_*
-	Type  *Type  // nil: it depends on the family of the address (saddr, daddr, …)
-	Bits  int
-	Order Order
+	Selector
 	// NeedsDirection and TakesDirection: whether `original` or `reply` must or
-	// may be said.
+	// may be said. What needs one takes one.
 	NeedsDirection, TakesDirection bool
+	// Settable: the kernel takes `ct KEY set` (nft_ct_set_init).
+	Settable bool
 }
 
 // OptionHeader is an option or an extension header, or a chunk of SCTP.
 type OptionHeader struct {
-	Name  string
-	ID    uint32 // the kind on the wire: TCPOPT_*, IPOPT_*, IPPROTO_* of an extension header
+	Name string
+	ID   uint32 // the kind on the wire: TCPOPT_*, IPOPT_*, IPPROTO_* of an extension header
+	// Desc is what nft leaves with a set that has typeof: of an extension header
+	// enum exthdr_desc_id, of all others ID.
+	Desc  uint32
 	Field []OptionField
+	// Present is the Index of the field that nft names where it is only asked
+	// whether there is such a header; that question reads the first 8 bits.
+	Present uint32
 }
 
 // OptionField is a part of it.
@@ -122,9 +145,6 @@ type OptionField struct {
 	Order  Order
 	Offset int // in bits
 	Bits   int
-	// Value is, for the names of one field in several kinds of a header
-	// (`srh sid[1]`, `rt0`), what the type field of the header has to be; -1: all.
-	Value int
 	// Index is nft's number of the field in its table.
 	Index uint32
 }
