@@ -367,7 +367,7 @@ func (r *rule) updatePart(e Expr, template *term) *term {
 	w := wantOf(template)
 	w.bits = template.bits
 	t := r.eval(e, w)
-	if t.isConstant() && t.kind != constant {
+	if t.isConstant() && !t.isSingle() {
 		fail(e.At(), "what a packet adds to a set is one value")
 	}
 	if t.typ != typeInteger && !sameType(t.typ, template.typ) {
