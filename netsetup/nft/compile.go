@@ -2,7 +2,6 @@ package nft
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -95,12 +94,11 @@ func failHint(pos Pos, hint, format string, args ...any) {
 	panic(&Error{Pos: pos, Text: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// failValue is fail with what is wrong with a word (Type.value).
+// failValue is fail with what Type.value says about a word.
 func failValue(pos Pos, err error) {
-	e := &Error{Text: err.Error()}
-	errors.As(err, &e)
+	e := *err.(*Error)
 	e.Pos = pos
-	panic(e)
+	panic(&e)
 }
 
 // failMissing is failHint for a name that stands for nothing.
@@ -226,7 +224,8 @@ func (t *table) addChain(cmd *AddChain) {
 	if ch != nil && cmd.Verb == Create {
 		fail(cmd.Pos, "chain %s is there already", cmd.Name)
 	}
-	if ch == nil {
+	made := ch == nil
+	if made {
 		checkName(cmd.Pos, cmd.Name)
 		ch = &chain{Chain: &Chain{Pos: cmd.Pos, Name: cmd.Name}}
 		t.chains[cmd.Name] = ch
@@ -242,7 +241,13 @@ func (t *table) addChain(cmd *AddChain) {
 		ch.Flags |= chainOffload
 	}
 	if cmd.Hook != nil {
-		ch.Hook = t.hook(cmd.Hook)
+		h := t.hook(cmd.Hook)
+		if !made && (ch.Hook == nil || !ch.Hook.same(h)) {
+			fail(cmd.Hook.Pos, "chain %s is there already, and not with this hook", cmd.Name)
+		}
+		if made {
+			ch.Hook = h
+		}
 	}
 	if cmd.Policy != nil {
 		if ch.Hook == nil {
@@ -250,6 +255,11 @@ func (t *table) addChain(cmd *AddChain) {
 		}
 		ch.Hook.Policy = policy(cmd.Policy)
 	}
+}
+
+// same reports whether another chain hangs at the same place.
+func (h *ChainHook) same(o *ChainHook) bool {
+	return h.Type == o.Type && h.Hook == o.Hook && h.Priority == o.Priority && slices.Equal(h.Devices, o.Devices)
 }
 
 // Flags of a chain (enum nft_chain_flags).
@@ -308,7 +318,11 @@ func priority(p *Priority, pos Pos, family Family, hook string) int32 {
 		}
 		base = n
 	}
-	return base + int32(p.Offset)
+	n := int64(base) + int64(p.Offset)
+	if n != int64(int32(n)) {
+		fail(p.Pos, "a priority is a number of 32 bits, and %d is not", n)
+	}
+	return int32(n)
 }
 
 func familyName(f Family) string {

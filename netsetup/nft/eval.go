@@ -71,6 +71,9 @@ func (r *rule) value(v *Value, w want) *term {
 // interfaceValue is the index of an interface; digits alone are the index.
 func (r *rule) interfaceValue(v *Value) *big.Int {
 	if n, ok := number(v.Text); ok && !v.Quoted {
+		if n.BitLen() > typeIfIndex.Bits {
+			fail(v.Pos, "%s is not the index of an interface: it has more than %d bits", quoteWord(v.Text), typeIfIndex.Bits)
+		}
 		return n
 	}
 	return new(big.Int).SetUint64(uint64(r.interfaceIndex(v.Pos, v.Text)))
@@ -318,7 +321,9 @@ func (r *rule) decide(e *Verdict) verdict {
 	case e.Block != nil:
 		v.chainID = r.anonymousChain(e)
 	case code == -3 || code == -4:
-		r.chain(e.Pos, e.Chain)
+		if r.chain(e.Pos, e.Chain).Hook != nil {
+			fail(e.Pos, "chain %s has a hook, and no rule can go to such a chain", e.Chain)
+		}
 		v.chain = e.Chain
 	}
 	return v

@@ -1,14 +1,33 @@
 package nft
 
-// nearest gives the one of words that a misspelt one most likely means, or "".
+import "slices"
+
+// nearest gives the one of words that a misspelt one most likely means, or "". It
+// does not depend on their order.
 func nearest(word string, words []string) string {
 	best, least := "", min(len(word)/3+1, len(word)-1) // not all of it
 	for _, w := range words {
-		if d := distance(word, w, least); d < least || d == least && best == "" {
+		if d := distance(word, w, least); d < least || d == least && (best == "" || fitter(w, best, word)) {
 			best, least = w, d
 		}
 	}
 	return best
+}
+
+// fitter reports whether a is the better guess at word than b is: letters that
+// changed places are the commonest slip.
+func fitter(a, b, word string) bool {
+	if x, y := letters(a) == letters(word), letters(b) == letters(word); x != y {
+		return x
+	}
+	return a < b
+}
+
+// letters are those of a word, in order.
+func letters(word string) string {
+	b := []byte(word)
+	slices.Sort(b)
+	return string(b)
 }
 
 // maxWord is the length from which on words are not compared.

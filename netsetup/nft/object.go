@@ -25,6 +25,16 @@ var objectTypes = map[string]uint32{
 	"ct helper": objectCtHelper, "ct timeout": objectCtTimeout, "ct expectation": objectCtExpectation,
 }
 
+// objectKind is the words for a kind of objects.
+func objectKind(kind uint32) string {
+	for words, k := range objectTypes {
+		if k == kind {
+			return words
+		}
+	}
+	return "object"
+}
+
 type objectKey struct {
 	kind uint32
 	name string
@@ -296,6 +306,7 @@ func (r *rule) objectMap(m *Map, kind uint32) (*term, *set) {
 	switch of := m.Of.(type) {
 	case *SetLiteral:
 		w := wantOf(key)
+		w.max = 0
 		l := r.literal(of, w)
 		template := key
 		if template.kind != concat {

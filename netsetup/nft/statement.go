@@ -288,10 +288,19 @@ func (r *rule) update(s *Update) {
 func (r *rule) updateSet(s *Update, set *set, op uint32, key *term) {
 	var data *term
 	switch {
+	case s.Key.Comment != "" || s.Key.Expires != nil:
+		fail(s.Key.Pos, "what a packet adds to a set has neither comment nor expires")
+	case set.ObjType != 0:
+		fail(s.Pos, "a packet cannot add to a map of objects")
 	case s.Key.Data != nil && set.data != nil:
 		data = r.updatePart(s.Key.Data, set.data)
 	case s.Key.Data != nil:
 		fail(s.Key.Data.At(), "%s gives nothing to its elements", set.title())
+	case set.isMap && op != nftDynsetDelete:
+		fail(s.Key.Pos, "an element of a map has what it gives behind a colon")
+	}
+	if s.Key.Timeout != nil {
+		set.needTimeouts(s.Key.Pos)
 	}
 	set.Flags |= setEval
 	var a attrs
@@ -316,6 +325,9 @@ func (r *rule) meter(s *Meter) {
 	key := r.eval(s.Key.Key, want{})
 	if key.isConstant() {
 		fail(s.Key.At(), "a meter is of something of the packet, not constant")
+	}
+	if r.sets[s.Name] != nil {
+		fail(s.Pos, "table %s has a set of the name %q already", r.table.Name, s.Name)
 	}
 	own := &set{
 		Set: &Set{Pos: s.Pos, Name: s.Name, ID: r.nextSetID(), Anonymous: true, Flags: setAnonymous, Size: s.Size},
