@@ -212,9 +212,6 @@ func (d *differ) compiled(have, want *Namespace, w *Table) (content *nft.Table, 
 		d.errs = append(d.errs, &MissingInterfaceError{File: d.plan.File, Pos: w.placeOf(missing), Namespace: want.Name, Table: w.title(), Interface: missing})
 		return nil, false
 	}
-	if !known {
-		return w.Content, false
-	}
 	content, err := w.Compile(func(name string) (uint32, error) {
 		if l := d.model.Link(want.Name, name); l != nil {
 			return uint32(l.Index), nil
@@ -225,7 +222,7 @@ func (d *differ) compiled(have, want *Namespace, w *Table) (content *nft.Table, 
 		d.errs = append(d.errs, err)
 		return nil, false
 	}
-	return content, true
+	return content, known
 }
 
 // playTable is what an op does to the tables of a namespace.

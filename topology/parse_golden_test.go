@@ -105,6 +105,17 @@ func dumpValue(v reflect.Value, indent string) string {
 		return fmt.Sprintf(" %q\n", x)
 	case netip.Addr, netip.Prefix, MAC, time.Duration:
 		return fmt.Sprintf(" %v\n", x)
+	case Nftables:
+		s := fmt.Sprintf(" @%d:%d\n", x.Pos.Line, x.Pos.Col)
+		for _, t := range x.Ruleset.Tables {
+			s += fmt.Sprintf("%s  %s @%d:%d\n", indent, t.Title(), x.At(t.Pos).Line, x.At(t.Pos).Col)
+			for _, c := range t.Chains {
+				for _, r := range c.Rules {
+					s += fmt.Sprintf("%s    %s @%d:%d\n", indent, r.Text, x.At(r.Pos).Line, x.At(r.Pos).Col)
+				}
+			}
+		}
+		return s
 	}
 	if v.Kind() != reflect.Struct {
 		return fmt.Sprintf(" %v\n", v.Interface())

@@ -103,8 +103,11 @@ func checkReload(t testing.TB, lab *Lab) {
 // difference names the first place where two values differ, positions aside; nil
 // and empty lists are equal.
 func difference(path string, a, b reflect.Value, seen map[uintptr]bool) string {
-	if a.Type() == reflect.TypeFor[Pos]() {
+	switch a.Type() {
+	case reflect.TypeFor[Pos]():
 		return ""
+	case reflect.TypeFor[Nftables](): // the rest follows from the text
+		a, b = a.FieldByName("Text"), b.FieldByName("Text")
 	}
 	switch a.Kind() {
 	case reflect.Pointer:
