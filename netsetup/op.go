@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"nslab/topology"
 )
@@ -142,7 +143,11 @@ func (e *NotOursError) Error() string {
 	if e.Object == "" {
 		return fmt.Sprintf("%snamespace %s exists and was not made by nslab\nhint: remove it with `ip netns delete %s`, or run the lab under another name with --name", at, e.Namespace, e.Namespace)
 	}
-	return fmt.Sprintf("%s%s in %s exists and was not made by this lab\nhint: remove it, or use another name or metric in the file", at, e.Object, displayNamespace(e.Namespace))
+	hint := "remove it, or use another name or metric in the file"
+	if table, is := strings.CutPrefix(e.Object, "table "); is {
+		hint = "remove it with `" + inside(e.Namespace, "nft delete table "+table) + "`, or use another name in the file"
+	}
+	return fmt.Sprintf("%s%s in %s exists and was not made by this lab\nhint: %s", at, e.Object, displayNamespace(e.Namespace), hint)
 }
 
 // position begins a message that belongs to a place in a file.

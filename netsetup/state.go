@@ -8,6 +8,7 @@ package netsetup
 
 import (
 	"net/netip"
+	"slices"
 
 	"nslab/netsetup/nft"
 	"nslab/topology"
@@ -78,6 +79,22 @@ type Namespace struct {
 	Indexes map[string]int
 }
 
+// Join adds External namespaces of which nothing is wanted, so that what the
+// lab has in them goes. Those that are there already stay as they are.
+func (s *State) Join(names []string) *State {
+	for _, name := range names {
+		if !slices.ContainsFunc(s.Namespaces, func(n Namespace) bool { return n.Name == name }) {
+			s.Namespaces = append(s.Namespaces, Namespace{Kind: External, Name: name})
+		}
+	}
+	return s.Sort()
+}
+
+// IsEmpty reports whether a namespace has nothing in it.
+func (n *Namespace) IsEmpty() bool {
+	return len(n.Links)+len(n.Addresses)+len(n.Routes)+len(n.Rules)+len(n.Neighbors)+len(n.Tables) == 0
+}
+
 // Endpoint names one interface of one namespace.
 type Endpoint struct {
 	Namespace string // Namespace.Name
@@ -118,7 +135,8 @@ type Link struct {
 const UnknownNamespace = "?"
 
 // Bridge are a bridge's settings; times in 1/100 s (USER_HZ), as the kernel has
-// them.
+// them. Observed, ForwardDelay, HelloTime and MaxAge are nil where STP has
+// another bridge's rule.
 type Bridge struct {
 	STP           bool
 	McastSnooping bool

@@ -1,6 +1,7 @@
 package netsetup
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -57,6 +58,31 @@ func (t *Table) Compile(index func(name string) (uint32, error)) (*nft.Table, er
 	return nil, fmt.Errorf("%s is not in its own text", t.title())
 }
 
+// placeOf is where the table names an interface: the rule that holds its index,
+// or what hangs on it.
+func (t *Table) placeOf(name string) topology.Pos {
+	_, err := t.Compile(func(n string) (uint32, error) {
+		if n == name {
+			return 0, errors.New("there is none")
+		}
+		return 1, nil
+	})
+	if errs := (nft.Errors)(nil); errors.As(err, &errs) {
+		return t.At(errs[0].Pos)
+	}
+	for _, ch := range t.Content.Chains {
+		if ch.Hook != nil && slices.Contains(ch.Hook.Devices, name) {
+			return t.At(ch.Pos)
+		}
+	}
+	for _, f := range t.Content.Flowtables {
+		if slices.Contains(f.Devices, name) {
+			return t.At(f.Pos)
+		}
+	}
+	return t.Pos
+}
+
 // MissingInterfaceError says that a rule names an interface that neither the
 // file nor the kernel has.
 type MissingInterfaceError struct {
@@ -111,7 +137,7 @@ func sameTables(have, want *Namespace) bool {
 		if h == nil {
 			return false
 		}
-		content, err := w.Compile(have.index)
+		content, err := w.Compile(have.Index)
 		if err != nil || !sameTable(h, w, content) {
 			return false
 		}
@@ -119,8 +145,8 @@ func sameTables(have, want *Namespace) bool {
 	return true
 }
 
-// index is the index of an observed interface.
-func (n *Namespace) index(name string) (uint32, error) {
+// Index is the index of an observed interface.
+func (n *Namespace) Index(name string) (uint32, error) {
 	if i, ok := n.Indexes[name]; ok {
 		return uint32(i), nil
 	}
@@ -183,7 +209,7 @@ func (d *differ) compiled(have, want *Namespace, w *Table) (content *nft.Table, 
 		}
 	}
 	if missing != "" {
-		d.errs = append(d.errs, &MissingInterfaceError{File: d.plan.File, Pos: w.Pos, Namespace: want.Name, Table: w.title(), Interface: missing})
+		d.errs = append(d.errs, &MissingInterfaceError{File: d.plan.File, Pos: w.placeOf(missing), Namespace: want.Name, Table: w.title(), Interface: missing})
 		return nil, false
 	}
 	if !known {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +19,9 @@ type Options struct {
 	Prune         bool     // also remove what is unmarked, whoever made it
 	KeepOnFailure bool     // no rollback
 	Progress      Progress // may be nil
+	// Joined names, for Down, the External namespaces that may have something of
+	// the lab. One that is not there does no harm.
+	Joined []string
 }
 
 // settleTries bounds how often Up looks again and repairs what a change
@@ -326,7 +330,7 @@ func (e *LeftError) Unwrap() error { return e.Err }
 // Down removes a lab, found from the kernel alone. It goes on after errors; what
 // is left is a *LeftError. It reports whether there was anything.
 func Down(ctx context.Context, k Kernel, lab string, o Options) (found bool, err error) {
-	nothing := &State{Lab: lab}
+	nothing := (&State{Lab: lab}).Join(o.Joined)
 	have, err := Observe(ctx, k, nothing)
 	if err != nil {
 		return false, err
@@ -335,5 +339,5 @@ func Down(ctx context.Context, k Kernel, lab string, o Options) (found bool, err
 	if len(left) > 0 || err != nil {
 		return true, &LeftError{Lab: lab, Left: left, Err: err}
 	}
-	return len(have.Namespaces) > 0, nil
+	return slices.ContainsFunc(have.Namespaces, func(n Namespace) bool { return n.Kind == Own || !n.IsEmpty() }), nil
 }

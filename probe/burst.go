@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/topology"
 )
 
 const (
@@ -110,8 +112,11 @@ func (b *burst) add(j *job) error {
 	if p.to, err = j.from.node.sockaddr(netip.AddrPortFrom(j.to.addr, 0)); err != nil {
 		return err
 	}
-	for range b.pinger.echoes {
-		e := &echo{ping: p, sock: sock, seq: uint16(len(sock.echoes))}
+	for i := range b.pinger.echoes {
+		e := &echo{ping: p, sock: sock, seq: uint16(len(sock.echoes)), size: b.size}
+		if b.shape != nil {
+			b.shape(e, i)
+		}
 		sock.echoes = append(sock.echoes, e)
 		p.echoes = append(p.echoes, e)
 	}
@@ -247,9 +252,9 @@ func (b *burst) grow(e *echo) {
 // transmit sends an echo, for the first time or again.
 func (b *burst) transmit(e *echo) {
 	s := e.sock
-	message, err := marshalEcho(s.key.ipv6, s.id, e.seq, s.token, b.size)
+	message, err := marshalEcho(s.key.ipv6, s.id, e.seq, s.token, e.size)
 	if err == nil {
-		err = unix.Sendto(s.fd, message, unix.MSG_DONTWAIT, e.ping.to)
+		_, err = unix.SendmsgN(s.fd, message, timeToLive(s.key.ipv6, e.ttl), e.ping.to, unix.MSG_DONTWAIT)
 	}
 	switch err {
 	case nil:
@@ -340,7 +345,7 @@ func (b *burst) end(e *echo, s seen, what string) {
 			return
 		}
 	}
-	b.report(p.job, p.sum())
+	b.report(p.job, b.sum(p))
 }
 
 // abandon ends all that is not done.
@@ -363,8 +368,8 @@ func (b *burst) finish() {
 		}
 	}
 	for _, p := range b.unseen {
-		res := p.sum()
-		if res.seen&(answered|arrived) == 0 {
+		res := b.sum(p)
+		if res.seen&(answered|arrived) == 0 || b.test.Verb == topology.MTU {
 			if why := b.blind(p); why != "" {
 				res = broken("%s", why)
 			}

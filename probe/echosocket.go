@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -108,6 +109,23 @@ func setHeader(fd int, v6 bool, t *topology.Test) error {
 	return unix.SetsockoptInt(fd, level, ttl, t.TTL)
 }
 
+// timeToLive is the control message for one packet's time to live, ip(7) and
+// ipv6(7); none for 0.
+func timeToLive(v6 bool, ttl int) []byte {
+	if ttl == 0 {
+		return nil
+	}
+	b := make([]byte, unix.CmsgSpace(4))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.Level, h.Type = unix.SOL_IP, unix.IP_TTL
+	if v6 {
+		h.Level, h.Type = unix.SOL_IPV6, unix.IPV6_HOPLIMIT
+	}
+	h.SetLen(unix.CmsgLen(4))
+	binary.NativeEndian.PutUint32(b[unix.CmsgLen(0):], uint32(ttl))
+	return b
+}
+
 // filterICMP lets only echoes and errors through: neighbour discovery and
 // multicast listener reports would fill the buffer of a node with many
 // neighbours.
@@ -189,6 +207,9 @@ func (b *burst) seeError(e *echo, p packet, from netip.Addr) {
 	}
 	if !e.done {
 		b.runner.refusals.add()
+		if p.exceeded {
+			e.router = from
+		}
 	}
 	b.end(e, refused, fmt.Sprintf("%s answered: %s", from, p.text))
 }

@@ -21,6 +21,7 @@ type packet struct {
 	// Of an error: what it says, and the addresses of the packet it is about.
 	text        string
 	tooBig      bool // packet too big: it did not fit into the next link
+	exceeded    bool // the time to live was over on its way
 	noNeighbor  bool // host unreachable: nobody answered for the address on the last segment
 	quotedSrc   netip.Addr
 	quotedDst   netip.Addr
@@ -81,13 +82,23 @@ func parsePacket(v6 bool, b []byte) packet {
 		p.readPayload(body.Data)
 		return p
 	case *icmp.DstUnreach:
-		return parseError(v6, m, body.Data)
+		p := parseError(v6, m, body.Data)
+		if !v6 && m.Code == 4 && p.kind == icmpError {
+			p.text += fmt.Sprintf(", MTU %d", binary.BigEndian.Uint16(b[6:])) // RFC 1191, 4
+		}
+		return p
 	case *icmp.TimeExceeded:
-		return parseError(v6, m, body.Data)
+		p := parseError(v6, m, body.Data)
+		p.exceeded = m.Code == 0 // 1 is of reassembling fragments
+		return p
 	case *icmp.ParamProb:
 		return parseError(v6, m, body.Data)
 	case *icmp.PacketTooBig:
-		return parseError(v6, m, body.Data)
+		p := parseError(v6, m, body.Data)
+		if p.kind == icmpError {
+			p.text += fmt.Sprintf(", MTU %d", body.MTU)
+		}
+		return p
 	}
 	return packet{}
 }

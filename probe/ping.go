@@ -12,15 +12,25 @@ import (
 	"nslab/topology"
 )
 
-// pinger is the verb ping.
+// pinger is the verb ping, and what path and mtu have in common with it.
 type pinger struct {
 	runner     *runner
 	test       *topology.Test
 	maxSockets int
 	echoes     int           // of one pair
 	timeout    time.Duration // of one echo
-	size       int           // of the payload, in bytes
+	size       int           // of the payload, in bytes; the largest
 	interval   time.Duration // between the echoes of one pair
+
+	shape func(e *echo, i int)  // makes the i-th echo of a pair its own; nil: all are alike
+	sum   func(*pingJob) result // of a pair whose echoes are all done
+}
+
+func newPinger(r *runner, t *topology.Test) *pinger {
+	return &pinger{
+		runner: r, test: t, maxSockets: r.files, echoes: max(1, t.Count), timeout: t.Timeout, size: t.Size, interval: t.Interval,
+		sum: (*pingJob).sum,
+	}
 }
 
 func (p *pinger) close() {}
@@ -78,6 +88,8 @@ type echo struct {
 	ping *pingJob
 	sock *echoSocket
 	seq  uint16
+	size int       // of the payload, in bytes
+	ttl  int       // 0: that of the socket
 	due  time.Time // when it is to be sent, the earliest
 
 	sent       time.Time // zero: not yet; not that it was repeated
@@ -93,6 +105,7 @@ type echo struct {
 	result  seen
 	silent  bool // lost, and not because the sender's kernel said so
 	what    string
+	router  netip.Addr // that said that the time to live was over; else not valid
 	rtt     time.Duration
 	ended   time.Time
 }

@@ -68,15 +68,24 @@ type Case struct {
 // report and case as JSON has them. The names are public: they are only added
 // to.
 type reportJSON struct {
-	Lab        string     `json:"lab"`
-	File       string     `json:"file"`
-	Started    time.Time  `json:"started"`
-	DurationMS float64    `json:"duration_ms"`
-	Passed     int        `json:"passed"`
-	Failed     int        `json:"failed"`
-	Errors     int        `json:"errors"`
-	Skipped    int        `json:"skipped"`
-	Cases      []caseJSON `json:"cases"`
+	Lab        string      `json:"lab"`
+	File       string      `json:"file"`
+	Started    time.Time   `json:"started"`
+	DurationMS float64     `json:"duration_ms"`
+	Passed     int         `json:"passed"`
+	Failed     int         `json:"failed"`
+	Errors     int         `json:"errors"`
+	Skipped    int         `json:"skipped"`
+	Cases      []caseJSON  `json:"cases"`
+	Flakes     []flakeJSON `json:"flakes,omitempty"`
+}
+
+type flakeJSON struct {
+	Name   string `json:"name"`
+	Line   int32  `json:"line"`
+	Column int32  `json:"column"`
+	Passed int    `json:"passed"`
+	Rounds int    `json:"rounds"`
 }
 
 type caseJSON struct {
@@ -109,7 +118,7 @@ type caseJSON struct {
 //	  name              of the case; with round unique in the report
 //	  item              name of the item of `tests:` that it comes from
 //	  round             which of --repeat, from 1; absent without it
-//	  verb              ping, tcp, udp, route, exec
+//	  verb              ping, tcp, udp, path, mtu, route, exec
 //	  from, to          as in the file; an exec has no to
 //	  address           that was probed
 //	  family            ipv4, ipv6; absent for exec
@@ -121,6 +130,8 @@ type caseJSON struct {
 //	  rtt_ms            mean round-trip time in milliseconds; absent without an answer
 //	  attempts          how often it was tried
 //	  message, details  why it did not pass; absent of a pass
+//	flakes              cases that passed in some rounds of --repeat only; absent without
+//	                    any: name, line, column, passed (how many rounds), rounds
 func (r *Report) MarshalJSON() ([]byte, error) { return json.Marshal(r.wire()) }
 
 func (r *Report) wire() reportJSON {
@@ -135,6 +146,9 @@ func (r *Report) wire() reportJSON {
 			Expect: c.Expect, Outcome: c.Outcome, DurationMS: milliseconds(c.Duration),
 			RTTMS: milliseconds(c.RTT), Attempts: c.Attempts, Message: c.Message, Details: c.Details,
 		}
+	}
+	for _, f := range r.Flakes() {
+		out.Flakes = append(out.Flakes, flakeJSON{Name: f.Name, Line: f.Pos.Line, Column: f.Pos.Col, Passed: f.Passed, Rounds: f.Rounds})
 	}
 	return out
 }

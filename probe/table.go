@@ -137,7 +137,14 @@ func (t *table) summary(r *Report) {
 	if r.Skipped > 0 {
 		skipped = fmt.Sprintf(", %d skipped", r.Skipped)
 	}
-	fmt.Fprintf(&t.b, "%s: %s%s in %s\n", r.Lab, t.counts(r.Passed, r.Failed, r.Errors), skipped, short(r.Duration))
+	flaky := ""
+	if flakes := r.Flakes(); len(flakes) > 0 {
+		for _, f := range flakes[:min(maxShown, len(flakes))] {
+			fmt.Fprintf(&t.b, "%s %s\n", t.paint(yellow, "flaky"), f)
+		}
+		flaky = fmt.Sprintf(", %d flaky", len(flakes))
+	}
+	fmt.Fprintf(&t.b, "%s: %s%s%s in %s\n", r.Lab, t.counts(r.Passed, r.Failed, r.Errors), skipped, flaky, short(r.Duration))
 }
 
 // counts is "3 passed, 1 failed".

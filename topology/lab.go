@@ -251,6 +251,8 @@ const (
 	Ping    = "ping"
 	TCP     = "tcp"
 	UDP     = "udp"
+	Path    = "path"
+	MTU     = "mtu"
 	RouteTo = "route"
 	Exec    = "exec"
 )
@@ -281,6 +283,9 @@ type Test struct {
 
 	Payload string // TCP, UDP
 	Listen  *bool  // TCP, UDP (Resolve: never nil for these)
+
+	Hops  []Text // Path: the routers in order, each a node or an address
+	Bytes int    // MTU: the largest packet that passes, with its IP header
 
 	Command []string // Exec: argv; a shell string became /bin/sh -c
 	Exit    int      // Exec

@@ -12,24 +12,26 @@ import (
 
 // verbs of tests, and what each reads.
 var (
-	verbs      = []string{Ping, TCP, UDP, RouteTo, Exec}
-	laterVerbs = []string{"http", "dns", "path", "mtu", "bandwidth"}
+	verbs      = []string{Ping, TCP, UDP, Path, MTU, RouteTo, Exec}
+	laterVerbs = []string{"http", "dns", "bandwidth"}
 
 	verbExamples = map[string]string{
 		Ping: "ping: h1 -> h2", TCP: "tcp: h1 -> h2:80", UDP: "udp: h1 -> h2:53",
-		RouteTo: "route: h1 -> 10.0.0.0/8", Exec: "exec: h1",
+		Path: "path: h1 -> h2", MTU: "mtu: h1 -> h2", RouteTo: "route: h1 -> 10.0.0.0/8", Exec: "exec: h1",
 	}
 
 	// keysOfVerbs are the keys that only some verbs have.
 	keysOfVerbs = map[string][]string{
-		"expect": {Ping, TCP, UDP}, "family": {Ping, TCP, UDP, RouteTo},
+		"expect": {Ping, TCP, UDP}, "family": {Ping, TCP, UDP, Path, MTU, RouteTo},
 		"count": {Ping}, "size": {Ping}, "df": {Ping}, "ttl": {Ping}, "interval": {Ping}, "loss": {Ping}, "rtt": {Ping},
 		"payload": {TCP, UDP}, "listen": {TCP, UDP},
 		"command": {Exec}, "exit": {Exec}, "stdout": {Exec}, "stderr": {Exec}, "json": {Exec},
-		"via": {RouteTo}, "dev": {RouteTo}, "table": {RouteTo},
+		"bytes": {MTU}, "via": {Path, RouteTo}, "dev": {RouteTo}, "table": {RouteTo},
 	}
+	// neededKeys are those that a verb cannot do without.
+	neededKeys = map[string][]string{Path: {"via"}, MTU: {"bytes"}, Exec: {"command"}}
 	// laterTestKeys are those of laterVerbs.
-	laterTestKeys = []string{"status", "body", "headers", "answer", "type", "bytes", "rate", "for"}
+	laterTestKeys = []string{"status", "body", "headers", "answer", "type", "rate", "for"}
 
 	expectWords = []string{"pass", "fail", "reject", "drop"}
 	familyWords = []string{"ipv4", "ipv6", "both"}
@@ -81,10 +83,34 @@ var testObject = newObject(append([]field[Test]{
 	{"stdout", "exec: regular expression that the output matches.", textSchema, func(p *parser, n *yaml.Node, t *Test) { t.Stdout = p.regexp(n) }},
 	{"stderr", "exec: regular expression that the error output matches.", textSchema, func(p *parser, n *yaml.Node, t *Test) { t.Stderr = p.regexp(n) }},
 	{"json", "exec: what the output has, as JSON.", schema{}, func(p *parser, n *yaml.Node, t *Test) { t.JSON = p.json(n) }},
-	{"via", "route: the gateway.", addressSchema, func(p *parser, n *yaml.Node, t *Test) { t.Via = p.addressValue(n) }},
+	{"bytes", "mtu: the largest packet that passes, with its IP header.", between(minMTU, maxMTU), func(p *parser, n *yaml.Node, t *Test) { t.Bytes = p.mtu(n) }},
+	{"via", "path: list of the routers, nodes or addresses. route: the gateway.", listOrOne(textSchema), func(p *parser, n *yaml.Node, t *Test) {
+		if t.Verb == Path {
+			t.Hops = p.hops(n)
+			return
+		}
+		t.Via = p.addressValue(n)
+	}},
 	{"dev", "route: the interface.", nameSchema, func(p *parser, n *yaml.Node, t *Test) { t.Dev = p.device(n) }},
 	{"table", "route: the routing table that the route is in.", tableSchema, func(p *parser, n *yaml.Node, t *Test) { t.Table = p.tableValue(n) }},
 }, later[Test](laterTestKeys...)...)...)
+
+// maxHops is how many routers a path can have: a time to live has 8 bits.
+const maxHops = 250
+
+// hops reads the routers of a path, each a node or an address.
+func (p *parser) hops(n *yaml.Node) []Text {
+	var hops []Text
+	p.each(n, "[r1, r2]", func(item *yaml.Node) {
+		if t, ok := p.text(item, "a node or an address", "r1"); ok {
+			hops = append(hops, t)
+		}
+	})
+	if len(hops) > maxHops {
+		p.errorf(n, "", "the list has %d hops; a path has at most %d", len(hops), maxHops)
+	}
+	return hops
+}
 
 func (p *parser) positiveDuration(n *yaml.Node) time.Duration {
 	d, ok := p.duration(n)

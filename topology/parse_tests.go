@@ -41,9 +41,7 @@ func (p *parser) testItem(n *yaml.Node) []*Test {
 	p.leave()
 	keys := p.keysOf(verb, entries)
 	p.spend(posOf(n), len(keys))
-	if verb.Value == Exec {
-		p.require(n, keys, "command")
-	}
+	p.require(n, keys, neededKeys[verb.Value]...)
 	return p.stepTests(Test{Pos: posOf(n), Verb: verb.Value}, from, to, keys)
 }
 

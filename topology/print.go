@@ -460,6 +460,10 @@ func testFields(t *Test) string {
 		f.add("payload", quoted(t.Payload))
 	}
 	f.choice("listen", t.Listen)
+	if t.Verb == Path {
+		f.add("via", side(t.Hops))
+	}
+	f.int("bytes", t.Bytes)
 	if t.Verb == Exec {
 		argv := make([]string, len(t.Command))
 		for i, a := range t.Command {

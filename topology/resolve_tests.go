@@ -137,8 +137,11 @@ func (s *testSides) resolve() {
 	if s.bad {
 		return
 	}
-	if t.Verb == RouteTo {
+	switch t.Verb {
+	case RouteTo:
 		s.checkDev()
+	case Path:
+		s.checkHops()
 	}
 	if t.Verb != Exec {
 		s.checkPairs()
@@ -324,6 +327,18 @@ func (s *testSides) checkDev() {
 		if _, ok := s.find(n, s.test.Dev); !ok && n.inLab() && !s.unsure(n) {
 			s.errorf(t.Pos, s.interfaceHint(n, s.test.Dev), "%s has no interface %q", t.Node, s.test.Dev)
 			return
+		}
+	}
+}
+
+// checkHops checks that the hops of a path are nodes of the lab or addresses.
+func (s *testSides) checkHops() {
+	for _, h := range s.test.Hops {
+		if p, is := literal(h.Value); is && p.IsSingleIP() {
+			continue
+		}
+		if _, ok := s.resolver.byName[h.Value]; !ok {
+			s.errorf(h.Pos, s.nodeHint(h.Value), "there is no node %q", h.Value)
 		}
 	}
 }

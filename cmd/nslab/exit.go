@@ -112,6 +112,7 @@ func exitStatus(err error) int {
 		rolled    *netsetup.RolledBackError
 		op        *netsetup.OpError
 		notOurs   *netsetup.NotOursError
+		missing   *netsetup.MissingInterfaceError
 		left      *netsetup.LeftError
 		unsettled *netsetup.UnsettledError
 	)
@@ -128,7 +129,7 @@ func exitStatus(err error) int {
 		return explicit.status
 	case errors.As(err, &usage):
 		return statusUsage
-	case errors.As(err, &topo), errors.As(err, &topoOne):
+	case errors.As(err, &topo), errors.As(err, &topoOne), errors.As(err, &missing):
 		return statusTopology
 	case errors.As(err, &locked):
 		return statusLocked

@@ -32,7 +32,8 @@ type namespaceReport struct {
 	Routes     []string          `json:"routes"`
 	Rules      []string          `json:"rules"`
 	Neighbors  []string          `json:"neighbors"`
-	Foreign    []string          `json:"foreign"` // routes and rules that others made
+	Tables     []tableReport     `json:"tables"`  // of nf_tables
+	Foreign    []string          `json:"foreign"` // routes, rules and tables that others made
 }
 
 type process struct {
@@ -78,7 +79,8 @@ func (a *app) inspectCommand() *cobra.Command {
 		Short: "Show all that the kernel has of a lab",
 		Long: `Shows the namespaces of a running lab as the kernel has them: inode numbers and the
 processes inside, interfaces with their peers, addresses and counters, routes,
-rules, fixed neighbours. A namespace's inode is what lsns and /proc/PID/ns show.`,
+rules, fixed neighbours, and the tables, chains and rules of nftables with what they
+have counted and the line of the file each comes from. A namespace's inode is what lsns and /proc/PID/ns show.`,
 		Example: `  nslab inspect campus
   nslab inspect campus/r1
   nslab inspect -o json campus | jq '.namespaces[].inode'`,
@@ -153,7 +155,7 @@ func inspect(ctx context.Context, k *kernel.Kernel, lab, node string) (inspectRe
 		if ns.Kind == netsetup.Own {
 			name = nodeName(lab, ns.Name)
 		}
-		if node != "" && name != node || ns.Kind != netsetup.Own && isEmpty(ns) {
+		if node != "" && name != node || ns.Kind != netsetup.Own && ns.IsEmpty() {
 			continue
 		}
 		stats, err := k.Stats(ctx, ns.Name)
@@ -161,6 +163,7 @@ func inspect(ctx context.Context, k *kernel.Kernel, lab, node string) (inspectRe
 			return report, err
 		}
 		r := reportNamespace(ns, name, stats)
+		reportTables(&r, ns, want)
 		if ns.Kind == netsetup.Own {
 			r.Processes = append(r.Processes, inside[ns.Inode]...)
 		}
@@ -169,14 +172,9 @@ func inspect(ctx context.Context, k *kernel.Kernel, lab, node string) (inspectRe
 	return report, nil
 }
 
-// isEmpty reports whether a namespace that others made has nothing of the lab.
-func isEmpty(ns *netsetup.Namespace) bool {
-	return len(ns.Links)+len(ns.Addresses)+len(ns.Routes)+len(ns.Rules)+len(ns.Neighbors) == 0
-}
-
 func reportNamespace(ns *netsetup.Namespace, node string, stats []kernel.LinkStats) namespaceReport {
 	r := namespaceReport{Namespace: ns.Name, Node: node, Inode: ns.Inode, Processes: []process{}, Interfaces: []interfaceReport{},
-		Routes: []string{}, Rules: []string{}, Neighbors: []string{}, Foreign: []string{}}
+		Routes: []string{}, Rules: []string{}, Neighbors: []string{}, Tables: []tableReport{}, Foreign: []string{}}
 	for i := range ns.Links {
 		r.Interfaces = append(r.Interfaces, reportInterface(ns, &ns.Links[i], stats))
 	}
@@ -301,6 +299,9 @@ func writeInspection(w io.Writer, report inspectReport) error {
 			for _, line := range list.lines {
 				fmt.Fprintf(w, "  %s %s\n", list.noun, line)
 			}
+		}
+		for _, t := range ns.Tables {
+			writeRules(w, t)
 		}
 	}
 	return nil

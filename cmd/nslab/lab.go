@@ -120,6 +120,9 @@ func (a *app) find(ctx context.Context, cmd *cobra.Command, arg, name string, ru
 		a.note("%s", a.warning(w))
 	}
 	want, err := netsetup.Compile(lab)
+	if err == nil && running != nil {
+		want.Join(joined(lab.Name))
+	}
 	return &source{lab, data, want}, err
 }
 

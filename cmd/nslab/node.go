@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,6 +53,23 @@ func saved(lab string) *topology.Lab {
 		return nil
 	}
 	return l
+}
+
+// joined are the External namespaces that the file of a running lab names.
+func joined(lab string) []string {
+	_, data, err := netsetup.LoadFile(lab)
+	if err != nil || !bytes.Contains(data, []byte(topology.External)) {
+		return nil // the usual case, without reading it all
+	}
+	var names []string
+	if l := saved(lab); l != nil {
+		for _, n := range l.Nodes {
+			if n.Kind == topology.External {
+				names = append(names, n.Netns.Value)
+			}
+		}
+	}
+	return names
 }
 
 // openNode opens the namespace of a node. Where the file of the lab is lost, and

@@ -98,11 +98,10 @@ func (k *Kernel) forget(name string) {
 	if sp == nil {
 		return
 	}
-	for _, s := range []*socket{sp.sock, sp.nft} {
-		if s != nil {
-			s.close()
-		}
+	if sp.sock != nil {
+		sp.sock.close()
 	}
+	sp.closeNft()
 	sp.sysctls.close()
 	sp.handle.Close()
 	delete(k.spaces, name)
@@ -196,6 +195,13 @@ func (sp *space) openNft() error {
 		sp.nft = s
 	}
 	return err
+}
+
+func (sp *space) closeNft() {
+	if sp.nft != nil {
+		sp.nft.close()
+		sp.nft = nil
+	}
 }
 
 // mark is the alias on lo that says whose a namespace is.

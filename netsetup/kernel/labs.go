@@ -21,7 +21,7 @@ func isAbsent(err error) bool {
 }
 
 // Labs gives the names of the labs that are there, sorted: those with a marked
-// namespace, or with a marked link in the namespace of this process.
+// namespace, or with a marked link or table in the namespace of this process.
 func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 	names, err := netns.Names("")
 	if err != nil {
@@ -55,6 +55,9 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 			if lab, ok := labOf(alias); ok && alias == mark(sp.name) {
 				add(lab)
 			}
+			return err
+		}
+		if err := sp.labsOfTables(in, add); err != nil {
 			return err
 		}
 		return sp.sock.dump(linkRequest(), in, func() {}, func(m message) error {

@@ -23,33 +23,46 @@ type tableKey struct {
 // elsewhere those that carry the lab's mark or have a wanted name.
 func (o *observer) tables() error {
 	o.ns.Tables = nil
-	if err := o.sp.openNft(); err != nil {
-		return o.noTables(err)
+	err := o.sp.openNft()
+	if err == nil {
+		r := tableReader{s: o.sp.nft, in: o.in, take: o.takeTable}
+		err = r.read()
+		o.ns.Tables = r.tables
 	}
-	r := tableReader{s: o.sp.nft, in: o.in, take: o.takeTable}
-	err := r.read()
-	if err != nil {
-		return o.noTables(err)
-	}
-	o.ns.Tables = r.tables
-	if len(r.tables) == 0 && !o.wantsTables() {
-		o.sp.nft.close() // most namespaces have no use for it
-		o.sp.nft = nil
+	switch wanted := o.wantsTables(); {
+	case err == nil && (wanted || len(o.ns.Tables) > 0):
+	case err == nil, isWithoutNft(err) && !wanted:
+		o.sp.closeNft() // most namespaces have no use for it
+	case isWithoutNft(err):
+		return fmt.Errorf("%w: this kernel has no nf_tables (CONFIG_NF_TABLES, module nf_tables)", err)
+	default:
+		return fmt.Errorf("read the tables of nf_tables: %w", err)
 	}
 	return nil
 }
 
-// noTables takes a kernel without nf_tables as one without tables, unless some
-// are wanted.
-func (o *observer) noTables(err error) error {
-	without := errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP)
-	if without && !o.wantsTables() {
+// isWithoutNft reports how a kernel says that it has no nf_tables.
+func isWithoutNft(err error) bool {
+	return errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP)
+}
+
+// labsOfTables finds the labs that have tables in a namespace; the calling
+// thread is inside.
+func (sp *space) labsOfTables(in []byte, add func(lab string)) error {
+	err := sp.openNft()
+	if err == nil {
+		r := tableReader{s: sp.nft, in: in, take: func(t *netsetup.Table, mark string) bool {
+			if lab, marked := strings.CutPrefix(mark, netsetup.AliasPrefix); marked {
+				add(lab)
+			}
+			return false
+		}}
+		err = r.readTables()
+	}
+	if isWithoutNft(err) {
 		return nil
 	}
-	if without {
-		err = fmt.Errorf("%w: this kernel has no nf_tables (CONFIG_NF_TABLES, module nf_tables)", err)
-	}
-	return fmt.Errorf("read the tables of nf_tables: %w", err)
+	return err
 }
 
 func (o *observer) wantsTables() bool { return o.want != nil && len(o.want.Tables) > 0 }

@@ -137,7 +137,7 @@ func (k *Kernel) observers(want *netsetup.State) ([]*observer, error) {
 	k.forgetGone(prefix, there)
 	for i := range want.Namespaces {
 		if w := &want.Namespaces[i]; w.Kind == netsetup.External {
-			if err := add(w.Name, netsetup.External); err != nil {
+			if err := add(w.Name, netsetup.External); err != nil && !(isAbsent(err) && w.IsEmpty()) {
 				return nil, err
 			}
 		}

@@ -36,7 +36,7 @@ func (k *Kernel) Observe(ctx context.Context, want *netsetup.State) (*netsetup.S
 	s := k.model.State()
 	s.Lab = want.Lab
 	s.Namespaces = slices.DeleteFunc(s.Namespaces, func(n netsetup.Namespace) bool {
-		return n.Kind == netsetup.Root && len(n.Links)+len(n.Routes)+len(n.Rules) == 0
+		return n.Kind == netsetup.Root && len(n.Links)+len(n.Routes)+len(n.Rules)+len(n.Tables) == 0
 	})
 	for i := range s.Namespaces {
 		n := &s.Namespaces[i]
@@ -119,6 +119,8 @@ func (k *Kernel) check(op netsetup.Op) error {
 		if l == nil || l.Master == "" {
 			return goneOr(op.Verb, syscall.EOPNOTSUPP)
 		}
+	case *netsetup.Table:
+		return k.checkTable(op, x)
 	case *netsetup.Sysctl:
 		if name := netsetup.InterfaceOf(x.Name); name != "" && k.model.Link(op.Namespace, name) == nil {
 			return syscall.ENOENT
@@ -147,6 +149,23 @@ func goneOr(verb netsetup.Verb, err error) error {
 func (k *Kernel) checkNeighbor(op netsetup.Op, link string) error {
 	if k.model.Link(op.Namespace, link) == nil {
 		return goneOr(op.Verb, syscall.ENODEV)
+	}
+	return nil
+}
+
+// checkTable refuses a table that holds the index of an interface that is not
+// there, or hangs on one.
+func (k *Kernel) checkTable(op netsetup.Op, t *netsetup.Table) error {
+	has := slices.ContainsFunc(k.model.Namespace(op.Namespace).Tables, func(h netsetup.Table) bool {
+		return h.Family == t.Family && h.Name == t.Name
+	})
+	if err := existence(op.Verb, has); err != nil || op.Verb == netsetup.Delete {
+		return err
+	}
+	for _, name := range append(t.Content.Devices(), t.Interfaces()...) {
+		if k.model.Link(op.Namespace, name) == nil {
+			return syscall.ENODEV
+		}
 	}
 	return nil
 }

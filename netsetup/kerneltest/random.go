@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"strings"
 
 	"nslab/netsetup"
+	"nslab/netsetup/nft"
 	"nslab/topology"
 )
 
@@ -126,6 +128,7 @@ func (g *generator) fill(n *netsetup.Namespace) {
 			g.neighbors(n, l, byte(i))
 		}
 	}
+	g.tables(n)
 	for i := range g.rng.IntN(3) {
 		n.Rules = append(n.Rules, netsetup.Rule{
 			IPv6: i == 1, Priority: 100 + g.rng.IntN(3), FwMark: uint32(g.rng.IntN(3)), FwMask: 0xff, Table: 100 + i,
@@ -203,6 +206,53 @@ func (g *generator) neighbors(n *netsetup.Namespace, l *netsetup.Link, net byte)
 			Link: l.Name, IP: ip, MAC: topology.MAC{2, 0xe, 0, 0, byte(g.rng.IntN(2)), byte(i)}, State: "permanent",
 		})
 	}
+}
+
+// tables gives a namespace up to two, with rules that come and go, sets with and
+// without a name, and interfaces by name, by index and as where a chain hangs.
+func (g *generator) tables(n *netsetup.Namespace) {
+	if g.chance(3) {
+		return
+	}
+	pick := func(words ...string) string { return words[g.rng.IntN(len(words))] }
+	link := n.Links[g.rng.IntN(len(n.Links))].Name
+	var b strings.Builder
+	fmt.Fprintf(&b, "table inet filter {\n\tset s { type inet_service; flags interval; elements = { 1-%d, 99 } }\n", 2+g.rng.IntN(2))
+	fmt.Fprintf(&b, "\tchain input {\n\t\ttype filter hook input priority 0; policy %s;\n", pick("accept", "drop"))
+	for _, rule := range []string{
+		"ct state established counter accept",
+		"iif " + link + " tcp dport @s accept",
+		"iifname " + link + " udp dport { 53, 67-68 } limit rate 5/second accept",
+		"meta l4proto vmap { tcp : jump other, icmp : accept }",
+		"log prefix \"x\" " + pick("drop", "accept"),
+	} {
+		if g.chance(2) {
+			b.WriteString("\t\t" + rule + "\n")
+		}
+	}
+	b.WriteString("\t}\n\tchain other { }\n}\n")
+	if g.chance(2) {
+		fmt.Fprintf(&b, "table netdev early {\n\tchain c { type filter hook ingress device %s priority 0; }\n}\n", link)
+	}
+	n.Tables = Tables(g.lab, b.String())
+}
+
+// Tables are those of a text in nft's language, as netsetup.Compile gives them.
+func Tables(lab, text string) []netsetup.Table {
+	file, errs := nft.Parse(text)
+	if len(errs) > 0 {
+		panic(errs)
+	}
+	rules, errs := nft.Compile(file, nil)
+	if len(errs) > 0 {
+		panic(errs)
+	}
+	var list []netsetup.Table
+	for _, c := range rules.Tables {
+		list = append(list, netsetup.Table{Lab: lab, Family: c.Family, Name: c.Name, Content: c,
+			Source: &topology.Nftables{Text: text, File: file, Ruleset: rules}})
+	}
+	return list
 }
 
 // Rand is a source of random numbers that a seed repeats.

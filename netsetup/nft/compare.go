@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // Difference is one thing that a table has and is not to have, or the other way
@@ -311,6 +313,14 @@ func (f Family) String() string {
 }
 
 func quoted(s string) string { return `"` + strings.ReplaceAll(s, `"`, `'`) + `"` }
+
+// Counter gives what an object that is a counter has counted.
+func (o *Object) Counter() (packets, bytes uint64, ok bool) {
+	if o.Type != unix.NFT_OBJECT_COUNTER {
+		return 0, 0, false
+	}
+	return bigEndian(attributeOf(o.Data, 2)), bigEndian(attributeOf(o.Data, 1)), true
+}
 
 // Counter gives what the first counter of the rule has counted.
 func (r *Rule) Counter() (packets, bytes uint64, ok bool) {

@@ -19,17 +19,18 @@ func (t *Table) describe() string {
 	return s
 }
 
-// Describe is a chain as nft adds it, without the verb: "chain inet filter input
-// { type filter hook input priority 0; policy drop; }".
-func (c *Chain) Describe(t *Table) string { return c.describe(t) }
-
 func (c *Chain) describe(t *Table) string {
 	s := "chain " + t.Title() + " " + c.Name
-	h := c.Hook
-	if h == nil {
-		return s
+	if c.Hook != nil {
+		s += " { " + c.Hook.Describe(t.Family) + " }"
 	}
-	s += " { type " + h.Type + " hook " + t.Family.hookName(h.Hook)
+	return s
+}
+
+// Describe is the hook in nft's words: "type filter hook input priority 0; policy
+// drop;".
+func (h *ChainHook) Describe(family Family) string {
+	s := "type " + h.Type + " hook " + family.hookName(h.Hook)
 	switch len(h.Devices) {
 	case 0:
 	case 1:
@@ -37,8 +38,7 @@ func (c *Chain) describe(t *Table) string {
 	default:
 		s += " devices = { " + strings.Join(h.Devices, ", ") + " }"
 	}
-	s += fmt.Sprintf(" priority %d; policy %s; }", h.Priority, policyName(h.policy()))
-	return s
+	return s + fmt.Sprintf(" priority %d; policy %s;", h.Priority, policyName(h.policy()))
 }
 
 // hookName is the name of a hook of NF_INET_*, NF_ARP_*, NF_BR_* or NF_NETDEV_*.
@@ -69,19 +69,25 @@ func (s *Set) describe(t *Table) string {
 		kind = "map"
 	}
 	text := kind + " " + t.Title() + " " + s.Name
+	switch n := s.Count(); n {
+	case 0:
+		return text
+	case 1:
+		return text + " with 1 element"
+	default:
+		return fmt.Sprintf("%s with %d elements", text, n)
+	}
+}
+
+// Count is how many elements there are, a range being one.
+func (s *Set) Count() int {
 	n := 0
 	for _, e := range s.Elements {
 		if e.Flags&unix.NFT_SET_ELEM_INTERVAL_END == 0 {
 			n++
 		}
 	}
-	switch n {
-	case 0:
-		return text
-	case 1:
-		return text + " with 1 element"
-	}
-	return fmt.Sprintf("%s with %d elements", text, n)
+	return n
 }
 
 func (e *SetElement) describe(t *Table, s *Set) string {
@@ -112,13 +118,15 @@ var objectNames = map[uint32]string{
 	6: "tunnel", 7: "ct timeout", 8: "secmark", 9: "ct expectation", 10: "synproxy",
 }
 
-func (o *Object) describe(t *Table) string {
-	kind := objectNames[o.Type]
-	if kind == "" {
-		kind = fmt.Sprintf("object of type %d", o.Type)
+// Kind is nft's word for the type.
+func (o *Object) Kind() string {
+	if kind := objectNames[o.Type]; kind != "" {
+		return kind
 	}
-	return kind + " " + t.Title() + " " + o.Name
+	return fmt.Sprintf("object of type %d", o.Type)
 }
+
+func (o *Object) describe(t *Table) string { return o.Kind() + " " + t.Title() + " " + o.Name }
 
 func (f *Flowtable) describe(t *Table) string {
 	return fmt.Sprintf("flowtable %s %s { hook ingress priority %d; devices = { %s }; }", t.Title(), f.Name, f.Priority, strings.Join(f.Devices, ", "))
@@ -209,6 +217,9 @@ func (e *Expression) describe() string {
 	switch e.Name {
 	case "immediate":
 		if v := attributeOf(get(2), 2); v != nil {
+			if attributeOf(v, 3) != nil { // NFTA_VERDICT_CHAIN_ID
+				return verdictName(int32(uint32(bigEndian(attributeOf(v, 1)))), "{ … }")
+			}
 			return verdictName(int32(uint32(bigEndian(attributeOf(v, 1)))), trimNUL(attributeOf(v, 2)))
 		}
 		return fmt.Sprintf("immediate 0x%x => reg %d", attributeOf(get(2), 1), n(1))

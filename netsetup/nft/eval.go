@@ -59,7 +59,7 @@ func (r *rule) value(v *Value, w want) *term {
 	}
 	b, err := w.typ.value(v.Text, bits)
 	if err != nil {
-		fail(v.Pos, "%v", err)
+		failValue(v.Pos, err)
 	}
 	t.num = new(big.Int).SetBytes(b)
 	if w.max > 0 && t.num.Cmp(new(big.Int).SetUint64(w.max)) > 0 {
@@ -89,7 +89,7 @@ func (r *rule) stringValue(v *Value, t *term) *term {
 	}
 	b, err := t.typ.value(text, t.bits)
 	if err != nil {
-		fail(v.Pos, "%v", err)
+		failValue(v.Pos, err)
 	}
 	t.num, t.bits = new(big.Int).SetBytes(b), len(b)*8
 	t.order = BigEndian // its bytes in their order
@@ -301,7 +301,7 @@ func (r *rule) elementKey(e Expr, w want) *term {
 func (r *rule) reference(e *SetRef) *term {
 	s := r.sets[e.Name]
 	if s == nil {
-		failHint(e.Pos, didYouMean(e.Name, slices.Sorted(maps.Keys(r.sets))), "table %s has no set or map %q", r.Name, e.Name)
+		failMissing(e.Pos, didYouMean(e.Name, slices.Sorted(maps.Keys(r.sets))), "table %s has no set or map %q", r.Name, e.Name)
 	}
 	return &term{pos: e.Pos, kind: reference, set: s}
 }

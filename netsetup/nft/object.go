@@ -222,7 +222,7 @@ func (t *table) expectationAttrs(o *CtExpectation) attrs {
 	}
 	port, err := typeInetService.value(o.DPort.Text, 16)
 	if err != nil {
-		fail(o.DPort.Pos, "%v", err)
+		failValue(o.DPort.Pos, err)
 	}
 	a.bytes(3, port)
 	a.bytes(4, binary.NativeEndian.AppendUint32(nil, uint32(milliseconds64(*o.Timeout)))) // in the machine's order
@@ -270,7 +270,7 @@ func (r *rule) objectRef(s *ObjectRef) {
 	switch name := s.Name.(type) {
 	case *Value:
 		if r.objects[objectKey{kind, name.Text}] == nil {
-			fail(name.Pos, "table %s has no %s %q", r.Name, s.Kind, name.Text)
+			failMissing(name.Pos, "", "table %s has no %s %q", r.Name, s.Kind, name.Text)
 		}
 		a.u32(unix.NFTA_OBJREF_IMM_TYPE, kind)
 		a.str(unix.NFTA_OBJREF_IMM_NAME, name.Text)

@@ -39,7 +39,7 @@ func (r *rule) rejection(s *Reject) (rejectType, uint8) {
 		}
 		b, err := how.Code.value(s.Code.Text, 8)
 		if err != nil {
-			fail(s.Code.Pos, "%v", err)
+			failValue(s.Code.Pos, err)
 		}
 		return how, b[0]
 	}

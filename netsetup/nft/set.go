@@ -176,7 +176,7 @@ func (s *set) setSettings(cmd *AddSet) {
 func (t *table) addElements(cmd *AddElements) {
 	s := t.sets[cmd.Set]
 	if s == nil {
-		failHint(cmd.Pos, didYouMean(cmd.Set, slices.Sorted(maps.Keys(t.sets))), "table %s has no set or map %q", t.Name, cmd.Set)
+		failMissing(cmd.Pos, didYouMean(cmd.Set, slices.Sorted(maps.Keys(t.sets))), "table %s has no set or map %q", t.Name, cmd.Set)
 	}
 	if cmd.Verb == Delete || cmd.Verb == Destroy {
 		fail(cmd.Pos, "taking elements away is not supported")

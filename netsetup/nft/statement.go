@@ -159,7 +159,7 @@ func (r *rule) logLevel(s *Log, a *attrs, flags uint32) {
 func integer(v *Value, bits int) uint64 {
 	b, err := typeInteger.value(v.Text, bits)
 	if err != nil {
-		fail(v.Pos, "%v", err)
+		failValue(v.Pos, err)
 	}
 	n := uint64(0)
 	for _, c := range b {
@@ -378,7 +378,7 @@ func (r *rule) updatePart(e Expr, template *term) *term {
 
 func (r *rule) flowAdd(s *FlowAdd) {
 	if r.flowtables[s.Flowtable] == nil {
-		failHint(s.Pos, didYouMean(s.Flowtable, slices.Sorted(maps.Keys(r.flowtables))), "table %s has no flowtable %q", r.Name, s.Flowtable)
+		failMissing(s.Pos, didYouMean(s.Flowtable, slices.Sorted(maps.Keys(r.flowtables))), "table %s has no flowtable %q", r.Name, s.Flowtable)
 	}
 	var a attrs
 	a.str(1, s.Flowtable) // NFTA_FLOW_TABLE_NAME

@@ -1,0 +1,44 @@
+package kernel_test
+
+import (
+	"testing"
+	"time"
+
+	"nslab/netsetup"
+)
+
+// TestSpanningTree joins two bridges of different times: the one that is not
+// the root shows those of the root, which is no drift.
+func TestSpanningTree(t *testing.T) {
+	k := newKernel(t)
+	bridge := func(priority, delay int) netsetup.Link {
+		return netsetup.Link{Name: "br0", Kind: netsetup.KindBridge, Up: true, Bridge: &netsetup.Bridge{
+			STP: true, Priority: ptr(priority), ForwardDelay: ptr(delay), HelloTime: ptr(100), MaxAge: ptr(delay)}}
+	}
+	want := pair()
+	for i, b := range []netsetup.Link{bridge(4096, 600), bridge(8192, 700)} {
+		n := &want.Namespaces[i]
+		for j := range n.Links {
+			if l := &n.Links[j]; l.Kind == netsetup.KindVeth {
+				l.Master, l.Port = "br0", &netsetup.Port{Learning: true}
+			}
+		}
+		n.Links = append(n.Links, b)
+	}
+	up(t, k, want)
+	follows := func() bool {
+		n := namespaceOf(t, observe(t, k, want), "t.b")
+		return linkOf(t, n, "br0").Bridge.ForwardDelay == nil
+	}
+	for end := time.Now().Add(10 * time.Second); !follows(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("t.b has not heard of the root")
+		}
+	}
+	if plan, err := netsetup.Diff(observe(t, k, want), want, true); err != nil || !plan.Empty() {
+		t.Errorf("plan: %v, %v", plan, err)
+	}
+	if root := linkOf(t, namespaceOf(t, observe(t, k, want), "t.a"), "br0").Bridge; root.ForwardDelay == nil || *root.ForwardDelay != 600 {
+		t.Errorf("the root's times: %+v", root)
+	}
+}
