@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nslab/netsetup"
+	"nslab/netsetup/kerneltest"
 )
 
 // TestSpanningTree joins two bridges of different times: the one that is not
@@ -40,5 +41,25 @@ func TestSpanningTree(t *testing.T) {
 	}
 	if root := linkOf(t, namespaceOf(t, observe(t, k, want), "t.a"), "br0").Bridge; root.ForwardDelay == nil || *root.ForwardDelay != 600 {
 		t.Errorf("the root's times: %+v", root)
+	}
+}
+
+// TestPortLeaves takes a link out of a bridge and gives it an MTU at which the
+// bridge, if it were still its port, would lose its IPv6 addresses.
+func TestPortLeaves(t *testing.T) {
+	k := newKernel(t)
+	want := pair()
+	a := &want.Namespaces[0]
+	a.Links[1].MTU, a.Links[1].Master, a.Links[1].Port = 1500, "br0", &netsetup.Port{Learning: true}
+	a.Links = append(a.Links, netsetup.Link{Name: "br0", Kind: netsetup.KindBridge, Up: true, Bridge: &netsetup.Bridge{}})
+	a.Addresses = []netsetup.Address{{Link: "br0", Prefix: prefix("fd00::1/64")}}
+	up(t, k, want)
+
+	eth0 := linkOf(t, namespaceOf(t, want, "t.a"), "eth0")
+	eth0.MTU, eth0.Master, eth0.Port = 1200, "", nil
+	counting := &kerneltest.Faulty{Kernel: k}
+	plan, err := netsetup.Up(t.Context(), counting, want, netsetup.Options{})
+	if err != nil || counting.Done != len(plan.Ops) {
+		t.Errorf("%d ops were planned, %d needed: %v", len(plan.Ops), counting.Done, err)
 	}
 }
