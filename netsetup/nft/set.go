@@ -190,7 +190,7 @@ func (s *set) setDataType(cmd *AddSet) {
 }
 
 func (s *set) setSettings(cmd *AddSet) {
-	if cmd.Timeout != nil {
+	if cmd.Timeout != nil && *cmd.Timeout > 0 {
 		s.Timeout = *cmd.Timeout
 		s.Flags |= setTimeout
 	}
