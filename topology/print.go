@@ -396,7 +396,11 @@ func testFields(t *Test) string {
 	} else {
 		f.add(t.Verb, "{from: "+side(t.From)+", to: "+side(t.To)+"}")
 	}
-	f.add("name", quoted(t.Name))
+	if t.Verb == DNS {
+		f.add("name", quoted(t.Query))
+	} else {
+		f.add("name", quoted(t.Name))
+	}
 	if t.Expect != "pass" {
 		f.text("expect", t.Expect)
 	}
@@ -426,6 +430,25 @@ func testFields(t *Test) string {
 		f.add("payload", quoted(t.Payload))
 	}
 	f.choice("listen", t.Listen)
+	f.int("status", t.Status)
+	if t.Body != "" {
+		f.add("body", quoted(t.Body))
+	}
+	if len(t.Headers) > 0 {
+		var h fields
+		for _, x := range t.Headers {
+			h.add(quoted(x.Name), quoted(x.Value))
+		}
+		f.add("headers", h.String())
+	}
+	f.text("type", t.Type)
+	if len(t.Answer) > 0 {
+		answer := make([]string, len(t.Answer))
+		for i, a := range t.Answer {
+			answer[i] = quoted(a)
+		}
+		f.list("answer", answer)
+	}
 	if t.Verb == Path {
 		f.add("via", side(t.Hops))
 	}

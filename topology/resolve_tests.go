@@ -3,6 +3,7 @@ package topology
 import (
 	"cmp"
 	"net/netip"
+	neturl "net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -19,6 +20,16 @@ const (
 	defaultSize     = 56
 	defaultInterval = 10 * time.Millisecond
 )
+
+// recordType is what a DNS test asks for where it does not say.
+func recordType(answer []string) string {
+	for _, text := range answer {
+		if a, err := netip.ParseAddr(text); err == nil && a.Is6() {
+			return "AAAA"
+		}
+	}
+	return "A"
+}
 
 // families is a set of address families.
 type families uint8
@@ -56,6 +67,10 @@ func (r *resolver) resolveTests() {
 			if t.Expect != "pass" && (t.Loss != nil || t.RTT != nil) {
 				r.errorf(t.Pos, "tests", "leave `expect` out", "`loss` and `rtt` are of echoes that return; expect: %s is that none does", t.Expect)
 			}
+		case HTTP:
+			t.Status = cmp.Or(t.Status, 200)
+		case DNS:
+			t.Type = cmp.Or(t.Type, recordType(t.Answer))
 		case TCP, UDP:
 			if t.Listen == nil {
 				t.Listen = &yes
@@ -84,6 +99,9 @@ func testName(t *Test) string {
 	name := t.Verb + " " + joinWords(t.From)
 	if len(t.To) > 0 {
 		name += " -> " + joinWords(t.To)
+	}
+	if t.Verb == DNS {
+		name += " " + t.Query
 	}
 	return name
 }
@@ -161,11 +179,12 @@ func (s *testSides) expand(words []Text, target bool) []Target {
 		node, iface string
 		prefix      netip.Prefix
 		port        int
+		url         string
 	}
 	seen := make(map[key]bool, len(list))
 	once := list[:0]
 	for _, t := range list {
-		k := key{t.Node, t.Interface, t.Prefix, t.Port}
+		k := key{t.Node, t.Interface, t.Prefix, t.Port, t.URL}
 		if !seen[k] {
 			seen[k] = true
 			once = append(once, t)
@@ -175,10 +194,56 @@ func (s *testSides) expand(words []Text, target bool) []Target {
 }
 
 func (s *testSides) expandWord(list []Target, w Text, target bool) []Target {
+	var url string
+	if target && s.test.Verb == HTTP {
+		if w, url = s.splitURL(w); url == "" {
+			return list
+		}
+	}
 	word, port, ok := s.splitPort(w, target)
 	if !ok {
 		return list
 	}
+	before := len(list)
+	list = s.expandHost(list, w, word, port, target)
+	for i := before; i < len(list); i++ {
+		list[i].URL = url
+	}
+	return list
+}
+
+// splitURL splits the URL of http into host with port, and path with query. It
+// gives no path where there is a mistake.
+func (s *testSides) splitURL(w Text) (host Text, url string) {
+	rest, is := strings.CutPrefix(w.Value, "http://")
+	if !is {
+		hint := "write http://" + w.Value
+		if strings.Contains(w.Value, "://") {
+			hint = "only http:// is supported"
+		}
+		s.errorf(w.Pos, hint, "%q is not a URL such as http://b:8080/", w.Value)
+		return w, ""
+	}
+	at := strings.IndexAny(rest, "/?")
+	if at < 0 {
+		return Text{w.Pos, rest}, "/"
+	}
+	url = rest[at:]
+	if url[0] == '?' {
+		url = "/" + url
+	}
+	if _, err := neturl.ParseRequestURI(url); err != nil {
+		s.errorf(w.Pos, "escape what is not allowed in it, as %20 for a space", "%q is not a URL such as http://b:8080/", w.Value)
+		return w, ""
+	}
+	return Text{w.Pos, rest[:at]}, url
+}
+
+// defaultPorts are those of the verbs whose target need not say one.
+var defaultPorts = map[string]int{HTTP: 80, DNS: 53}
+
+// expandHost gives what a word without its port means.
+func (s *testSides) expandHost(list []Target, w Text, word string, port int, target bool) []Target {
 	if label, is := strings.CutPrefix(word, "label:"); is && strings.Contains(label, "=") {
 		if !s.spend(w) {
 			return list
@@ -263,7 +328,8 @@ func (s *testSides) expandNode(list []Target, w Text, word string, port int) []T
 // must be and none elsewhere.
 func (s *testSides) splitPort(w Text, target bool) (word string, port int, ok bool) {
 	word, number, has := cutPort(w.Value)
-	needs := target && (s.test.Verb == TCP || s.test.Verb == UDP)
+	standard := defaultPorts[s.test.Verb]
+	needs := target && (s.test.Verb == TCP || s.test.Verb == UDP || standard != 0)
 	if has && !needs {
 		// An interface may have a number as its name.
 		if at, found := s.resolver.byName[word]; found {
@@ -280,6 +346,9 @@ func (s *testSides) splitPort(w Text, target bool) (word string, port int, ok bo
 	}
 	if !needs {
 		return word, 0, true
+	}
+	if !has && standard != 0 {
+		return word, standard, true
 	}
 	if !has {
 		example := word + ":80"
