@@ -10,6 +10,7 @@ package labs
 import (
 	"embed"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,6 +39,8 @@ func List() []Lab {
 		first, _, _ := strings.Cut(string(text), "\n")
 		list = append(list, Lab{Name: name, Summary: strings.TrimPrefix(first, "# "+name+": ")})
 	}
+	// Of files, `bridge-filter.yaml` comes before `bridge.yaml`.
+	slices.SortFunc(list, func(a, b Lab) int { return strings.Compare(a.Name, b.Name) })
 	return list
 }
 

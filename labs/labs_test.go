@@ -31,9 +31,9 @@ func TestReadUnknown(t *testing.T) {
 	for name, want := range map[string]string{
 		"quikstart":  "did you mean `quickstart`?",
 		"policy":     "did you mean `policy-routing`?",
-		"zzz":        "there are bridge, ecmp, ",
-		"":           "there are bridge, ecmp, ",
-		"../labs/go": "there are bridge, ",
+		"zzz":        "there are asymmetric-path, bastion, ",
+		"":           "there are asymmetric-path, bastion, ",
+		"../labs/go": "there are asymmetric-path, bastion, ",
 	} {
 		_, err := Read(name)
 		if err == nil || !strings.Contains(err.Error(), "\nhint: "+want) {

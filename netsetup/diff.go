@@ -48,7 +48,7 @@ func Diff(have, want *State, prune bool) (*Plan, error) {
 		d.deleteStrayLinks(n)
 	}
 	for _, step := range []func(have, want *Namespace){
-		d.addNamespace, d.baseSysctls, d.links, d.linkSysctls, d.masters, d.addresses, d.neighbors, d.fdb,
+		d.addNamespace, d.baseSysctls, d.leaveMasters, d.links, d.linkSysctls, d.masters, d.addresses, d.neighbors, d.fdb,
 		d.tables, d.linksUp, d.routes, d.rules,
 	} {
 		for _, p := range d.pairs {

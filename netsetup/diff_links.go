@@ -56,6 +56,22 @@ func findLink(n *Namespace, name string) *Link {
 	return &n.Links[i]
 }
 
+// leaveMasters takes links out of bridges that they are no longer to be ports of,
+// before their MTU changes: a bridge's follows it, down to where the bridge
+// loses its IPv6 addresses.
+func (d *differ) leaveMasters(_, want *Namespace) {
+	for i := range want.Links {
+		w := &want.Links[i]
+		is := d.model.Link(want.Name, w.Name)
+		if is == nil || is.Master == "" || is.Master == w.Master {
+			continue
+		}
+		was, to := *is, *is
+		to.Pos, to.Master, to.Port = w.Pos, "", nil
+		d.emit(Op{Phase: Links, Verb: Change, Namespace: want.Name, Object: &to, Was: &was})
+	}
+}
+
 // links makes what is missing and changes what can be changed in place.
 func (d *differ) links(have, want *Namespace) {
 	for i := range want.Links {

@@ -415,6 +415,9 @@ func (n *namespaceModel) promotes(link string) bool {
 		n.sysctls["net/ipv4/conf/"+link+"/promote_secondaries"] == "1"
 }
 
+// forgetSource is what becomes of routes that prefer an address that is gone:
+// IPv4 drops them from table main alone (net/ipv4/fib_semantics.c:
+// fib_sync_down_addr), IPv6 forgets the preference in every table.
 func (n *namespaceModel) forgetSource(ip netip.Addr) {
 	for _, list := range n.addresses {
 		if slices.ContainsFunc(list, func(a Address) bool { return a.Prefix.Addr() == ip }) {
@@ -422,7 +425,7 @@ func (n *namespaceModel) forgetSource(ip netip.Addr) {
 		}
 	}
 	n.filterRoutes(func(r *Route) bool {
-		if r.Src != ip {
+		if r.Src != ip || ip.Is4() && r.Table != tableMain {
 			return true
 		}
 		r.Src = netip.Addr{}

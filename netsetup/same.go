@@ -28,10 +28,14 @@ func sameBridge(have, want *Bridge) bool {
 		return true
 	}
 	return have != nil && have.STP == want.STP && have.McastSnooping == want.McastSnooping &&
-		!differs(want.AgeingTime, have.AgeingTime) && !differs(want.ForwardDelay, have.ForwardDelay) &&
-		!differs(want.HelloTime, have.HelloTime) && !differs(want.MaxAge, have.MaxAge) &&
-		!differs(want.Priority, have.Priority)
+		!differs(want.AgeingTime, have.AgeingTime) && !differs(want.Priority, have.Priority) &&
+		sameTime(have.ForwardDelay, want.ForwardDelay) && sameTime(have.HelloTime, want.HelloTime) &&
+		sameTime(have.MaxAge, want.MaxAge)
 }
+
+// sameTime compares one of a bridge's times that the root of the spanning tree
+// sets: nil is also that the kernel does not show it.
+func sameTime(have, want *int) bool { return have == nil || want == nil || *have == *want }
 
 func sameMaster(have, want *Link) bool {
 	return have.Master == want.Master && samePort(have.Port, want.Port)

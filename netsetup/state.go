@@ -135,7 +135,8 @@ type Link struct {
 const UnknownNamespace = "?"
 
 // Bridge are a bridge's settings; times in 1/100 s (USER_HZ), as the kernel has
-// them.
+// them. Observed, ForwardDelay, HelloTime and MaxAge are nil where STP has
+// another bridge's rule.
 type Bridge struct {
 	STP           bool
 	McastSnooping bool

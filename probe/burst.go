@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/topology"
 )
 
 const (
@@ -30,8 +32,6 @@ const (
 	// maxExtensions is how often an echo gets its time once more because the
 	// host dropped packets meanwhile.
 	maxExtensions = 3
-	// countGap is between the echoes of one pair.
-	countGap = 10 * time.Millisecond
 	// shortPause is before another try where there was no room for a packet.
 	shortPause = 2 * time.Millisecond
 	// wakeUp bounds each wait for packets, so that a cancelled context is seen.
@@ -47,6 +47,8 @@ type burst struct {
 	sockets map[socketKey]*echoSocket
 	byFD    map[int32]*echoSocket
 	byToken map[uint64]*echoSocket
+
+	data [1 << 16]byte // of the packet that is read
 
 	jobs    []*pingJob
 	unseen  []*pingJob // done, and finish has to look whether they arrived
@@ -110,8 +112,11 @@ func (b *burst) add(j *job) error {
 	if p.to, err = j.from.node.sockaddr(netip.AddrPortFrom(j.to.addr, 0)); err != nil {
 		return err
 	}
-	for range b.pinger.echoes {
-		e := &echo{ping: p, sock: sock, seq: uint16(len(sock.echoes))}
+	for i := range b.pinger.echoes {
+		e := &echo{ping: p, sock: sock, seq: uint16(len(sock.echoes)), size: b.size}
+		if b.shape != nil {
+			b.shape(e, i)
+		}
 		sock.echoes = append(sock.echoes, e)
 		p.echoes = append(p.echoes, e)
 	}
@@ -126,7 +131,7 @@ func (b *burst) line() {
 	now := time.Now()
 	for i := range b.pinger.echoes {
 		for _, p := range b.jobs {
-			p.echoes[i].due = now.Add(time.Duration(i) * countGap)
+			p.echoes[i].due = now.Add(time.Duration(i) * b.interval)
 			b.pending = append(b.pending, p.echoes[i])
 		}
 	}
@@ -212,8 +217,15 @@ func (b *burst) room() bool {
 		b.window = max(minWindow, b.window/2)
 		return false
 	}
-	b.window = min(maxWindow, b.window+minWindow)
+	b.window = min(b.widest(), b.window+minWindow)
 	return true
+}
+
+// widest is the largest window: fewer of large echoes, of which a buffer holds
+// fewer.
+func (b *burst) widest() int {
+	const ordinary = 1500 // bytes, of a packet
+	return max(minWindow, min(maxWindow, maxWindow*ordinary/max(ordinary, b.size)))
 }
 
 // land takes those echoes out of the window that are done or not young any
@@ -240,9 +252,9 @@ func (b *burst) grow(e *echo) {
 // transmit sends an echo, for the first time or again.
 func (b *burst) transmit(e *echo) {
 	s := e.sock
-	message, err := marshalEcho(s.key.ipv6, s.id, e.seq, s.token)
+	message, err := marshalEcho(s.key.ipv6, s.id, e.seq, s.token, e.size)
 	if err == nil {
-		err = unix.Sendto(s.fd, message, unix.MSG_DONTWAIT, e.ping.to)
+		_, err = unix.SendmsgN(s.fd, message, timeToLive(s.key.ipv6, e.ttl), e.ping.to, unix.MSG_DONTWAIT)
 	}
 	switch err {
 	case nil:
@@ -333,7 +345,7 @@ func (b *burst) end(e *echo, s seen, what string) {
 			return
 		}
 	}
-	b.report(p.job, p.sum())
+	b.report(p.job, b.sum(p))
 }
 
 // abandon ends all that is not done.
@@ -356,8 +368,8 @@ func (b *burst) finish() {
 		}
 	}
 	for _, p := range b.unseen {
-		res := p.sum()
-		if res.seen&(answered|arrived) == 0 {
+		res := b.sum(p)
+		if res.seen&(answered|arrived) == 0 || b.test.Verb == topology.MTU {
 			if why := b.blind(p); why != "" {
 				res = broken("%s", why)
 			}

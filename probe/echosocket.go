@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -10,6 +11,8 @@ import (
 
 	"golang.org/x/net/ipv6"
 	"golang.org/x/sys/unix"
+
+	"nslab/topology"
 )
 
 // echoSocket is a raw ICMP socket in a node. It sends the node's requests and
@@ -30,7 +33,7 @@ func (b *burst) socket(key socketKey) (*echoSocket, error) {
 	}
 	s := &echoSocket{key: key, id: uint16(rand.Uint32()), token: rand.Uint64() | 1}
 	err := key.node.inside(func() (err error) {
-		s.fd, err = openEcho(key)
+		s.fd, err = openEcho(key, b.test)
 		return err
 	})
 	if err != nil {
@@ -52,7 +55,7 @@ func (b *burst) closeSockets() {
 }
 
 // openEcho opens a socket in the namespace of the calling thread.
-func openEcho(key socketKey) (int, error) {
+func openEcho(key socketKey, t *topology.Test) (int, error) {
 	protocol := unix.IPPROTO_ICMP
 	if key.ipv6 {
 		protocol = unix.IPPROTO_ICMPV6
@@ -65,6 +68,9 @@ func openEcho(key socketKey) (int, error) {
 	if err = filterICMP(fd, key.ipv6); err == nil {
 		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
 	}
+	if err == nil {
+		err = setHeader(fd, key.ipv6, t)
+	}
 	if err == nil && key.bind.IsValid() {
 		if err = bindTo(fd, netip.AddrPortFrom(key.bind, 0)); err != nil {
 			err = fmt.Errorf("bind %s: %s", key.bind, errnoText(err))
@@ -75,6 +81,49 @@ func openEcho(key socketKey) (int, error) {
 		return -1, err
 	}
 	return fd, nil
+}
+
+// setHeader sets what a test says of the IP header. With df the kernel goes by
+// the MTU of the interface alone, not by what it has learned of the path; without
+// it, it may fragment.
+func setHeader(fd int, v6 bool, t *topology.Test) error {
+	level, discover, ttl := unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_TTL
+	mode := unix.IP_PMTUDISC_DONT // as IPV6_PMTUDISC_DONT
+	if t.DF {
+		mode = unix.IP_PMTUDISC_PROBE
+	}
+	if v6 {
+		level, discover, ttl = unix.SOL_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_UNICAST_HOPS
+		if t.DF {
+			if err := unix.SetsockoptInt(fd, level, unix.IPV6_DONTFRAG, 1); err != nil {
+				return err
+			}
+		}
+	}
+	if err := unix.SetsockoptInt(fd, level, discover, mode); err != nil {
+		return err
+	}
+	if t.TTL == 0 {
+		return nil
+	}
+	return unix.SetsockoptInt(fd, level, ttl, t.TTL)
+}
+
+// timeToLive is the control message for one packet's time to live, ip(7) and
+// ipv6(7); none for 0.
+func timeToLive(v6 bool, ttl int) []byte {
+	if ttl == 0 {
+		return nil
+	}
+	b := make([]byte, unix.CmsgSpace(4))
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.Level, h.Type = unix.SOL_IP, unix.IP_TTL
+	if v6 {
+		h.Level, h.Type = unix.SOL_IPV6, unix.IPV6_HOPLIMIT
+	}
+	h.SetLen(unix.CmsgLen(4))
+	binary.NativeEndian.PutUint32(b[unix.CmsgLen(0):], uint32(ttl))
+	return b
 }
 
 // filterICMP lets only echoes and errors through: neighbour discovery and
@@ -100,13 +149,12 @@ func filterICMP(fd int, v6 bool) error {
 
 // receive reads one packet and says whether there was one.
 func (b *burst) receive(s *echoSocket) bool {
-	var data [2048]byte
 	var control [64]byte
-	n, nc, _, from, err := unix.Recvmsg(s.fd, data[:], control[:], unix.MSG_DONTWAIT)
+	n, nc, _, from, err := unix.Recvmsg(s.fd, b.data[:], control[:], unix.MSG_DONTWAIT)
 	if err != nil {
 		return err == unix.EINTR
 	}
-	p := parsePacket(s.key.ipv6, data[:n])
+	p := parsePacket(s.key.ipv6, b.data[:n])
 	switch p.kind {
 	case echoRequest:
 		b.seeRequest(s.key.node, p)
@@ -150,8 +198,18 @@ func (b *burst) seeError(e *echo, p packet, from netip.Addr) {
 		b.end(e, lost, fmt.Sprintf("no neighbour of %s answers for the next hop to %s", e.sock.key.node.name, e.ping.job.to.addr))
 		return
 	}
+	// Now the kernel of the sender knows the MTU of the path, and fragments.
+	if p.tooBig && !b.test.DF && e.fragmented < maxExtensions && !e.done {
+		e.fragmented++
+		e.due = time.Now()
+		b.pending = append(b.pending, e)
+		return
+	}
 	if !e.done {
 		b.runner.refusals.add()
+		if p.exceeded {
+			e.router = from
+		}
 	}
 	b.end(e, refused, fmt.Sprintf("%s answered: %s", from, p.text))
 }

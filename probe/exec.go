@@ -3,6 +3,7 @@ package probe
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -19,6 +20,7 @@ import (
 type commands struct {
 	test           *topology.Test
 	stdout, stderr *regexp.Regexp // nil: anything
+	json           any            // what the output has; only where test.JSON is not ""
 }
 
 func newCommands(t *topology.Test) (*commands, error) {
@@ -32,6 +34,11 @@ func newCommands(t *topology.Test) (*commands, error) {
 		}
 		var err error
 		if *x.to, err = regexp.Compile("(?m)" + x.pattern); err != nil {
+			return nil, err
+		}
+	}
+	if t.JSON != "" {
+		if err := json.Unmarshal([]byte(t.JSON), &c.json); err != nil {
 			return nil, err
 		}
 	}
@@ -102,6 +109,14 @@ func (c *commands) run(ctx context.Context, j *job) (res result) {
 			wrong = append(wrong, fmt.Sprintf("the first %d bytes of %s do not match %q", maxOutput, x.name, x.pattern))
 		default:
 			wrong = append(wrong, fmt.Sprintf("%s does not match %q", x.name, x.pattern))
+		}
+	}
+	if c.test.JSON != "" {
+		var got any
+		if err := json.Unmarshal(stdout.Bytes(), &got); err != nil {
+			wrong = append(wrong, fmt.Sprintf("stdout is not JSON: %v", err))
+		} else if lack := lacking(got, c.json, "$"); lack != "" {
+			wrong = append(wrong, lack)
 		}
 	}
 	if len(wrong) > 0 {

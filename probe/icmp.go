@@ -11,11 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// payloadSize is that of ping(8). The payload begins with the token of the
-// socket that sent the request, 8 bytes, and the sequence number, 2 bytes, so
-// that it is known again whatever became of the header on its way.
-const payloadSize = 56
-
 // packet is one received ICMP message.
 type packet struct {
 	kind  packetKind
@@ -25,6 +20,8 @@ type packet struct {
 
 	// Of an error: what it says, and the addresses of the packet it is about.
 	text        string
+	tooBig      bool // packet too big: it did not fit into the next link
+	exceeded    bool // the time to live was over on its way
 	noNeighbor  bool // host unreachable: nobody answered for the address on the last segment
 	quotedSrc   netip.Addr
 	quotedDst   netip.Addr
@@ -40,9 +37,12 @@ const (
 	icmpError
 )
 
-// marshalEcho is a request. The kernel fills in the checksum of ICMPv6.
-func marshalEcho(v6 bool, id, seq uint16, token uint64) ([]byte, error) {
-	data := make([]byte, payloadSize)
+// marshalEcho is a request with size bytes of payload. It begins with the token of the
+// socket that sent the request, 8 bytes, and the sequence number, 2 bytes, so
+// that it is known again whatever became of the header on its way.
+// The kernel fills in the checksum of ICMPv6.
+func marshalEcho(v6 bool, id, seq uint16, token uint64, size int) ([]byte, error) {
+	data := make([]byte, size)
 	binary.BigEndian.PutUint64(data, token)
 	binary.BigEndian.PutUint16(data[8:], seq)
 	m := icmp.Message{Type: ipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: int(id), Seq: int(seq), Data: data}}
@@ -82,13 +82,23 @@ func parsePacket(v6 bool, b []byte) packet {
 		p.readPayload(body.Data)
 		return p
 	case *icmp.DstUnreach:
-		return parseError(v6, m, body.Data)
+		p := parseError(v6, m, body.Data)
+		if !v6 && m.Code == 4 && p.kind == icmpError {
+			p.text += fmt.Sprintf(", MTU %d", binary.BigEndian.Uint16(b[6:])) // RFC 1191, 4
+		}
+		return p
 	case *icmp.TimeExceeded:
-		return parseError(v6, m, body.Data)
+		p := parseError(v6, m, body.Data)
+		p.exceeded = m.Code == 0 // 1 is of reassembling fragments
+		return p
 	case *icmp.ParamProb:
 		return parseError(v6, m, body.Data)
 	case *icmp.PacketTooBig:
-		return parseError(v6, m, body.Data)
+		p := parseError(v6, m, body.Data)
+		if p.kind == icmpError {
+			p.text += fmt.Sprintf(", MTU %d", body.MTU)
+		}
+		return p
 	}
 	return packet{}
 }
@@ -138,6 +148,7 @@ func parseError(v6 bool, m *icmp.Message, quote []byte) packet {
 	p.seq = binary.BigEndian.Uint16(quote[6:])
 	p.readPayload(quote[echoLen:])
 	p.text = icmpText(v6, number, m.Code)
+	p.tooBig = v6 && number == int(ipv6.ICMPTypePacketTooBig)
 	p.noNeighbor = noNeighbor(v6, number, m.Code)
 	return p
 }

@@ -33,6 +33,7 @@ type junitCase struct {
 	Line      int32         `xml:"line,attr"`
 	Failure   *junitProblem `xml:"failure,omitempty"`
 	Error     *junitProblem `xml:"error,omitempty"`
+	Skipped   *junitProblem `xml:"skipped,omitempty"`
 }
 
 type junitProblem struct {
@@ -64,7 +65,7 @@ func (rs Reports) WriteJUnit(w io.Writer) error {
 
 func (r *Report) junit() junitSuite {
 	suite := junitSuite{
-		Name: r.Lab, Tests: len(r.Cases), Failures: r.Failed, Errors: r.Errors,
+		Name: r.Lab, Tests: len(r.Cases), Failures: r.Failed, Errors: r.Errors, Skipped: r.Skipped,
 		Time: seconds(r.Duration), Timestamp: r.Started.UTC().Format("2006-01-02T15:04:05"),
 		Cases: make([]junitCase, len(r.Cases)),
 	}
@@ -82,6 +83,8 @@ func (r *Report) junit() junitSuite {
 			out.Failure = problem
 		case Error:
 			out.Error = problem
+		case Skip:
+			out.Skipped = problem
 		}
 		suite.Cases[i] = out
 	}

@@ -176,7 +176,7 @@ func target(s string, port int) topology.Target {
 func testItem(verb, from, to string, port int, change func(*topology.Test)) *topology.Test {
 	x := &topology.Test{
 		Verb: verb, Pos: topology.Pos{Line: 1, Col: 1}, Name: verb + " " + from + " -> " + to,
-		Timeout: 300 * time.Millisecond,
+		Timeout: 300 * time.Millisecond, Size: 56, Interval: 10 * time.Millisecond,
 		Senders: []topology.Target{target(from, 0)}, Targets: []topology.Target{target(to, port)},
 	}
 	if change != nil {

@@ -46,7 +46,7 @@ func meshLab(t testing.TB, n int, static bool) *testLab {
 
 // mesh is a test of every host with every other one.
 func (l *testLab) mesh(verb string, port int) *topology.Test {
-	x := &topology.Test{Verb: verb, Name: verb + " all -> all", Timeout: time.Second}
+	x := &topology.Test{Verb: verb, Name: verb + " all -> all", Timeout: time.Second, Size: 56}
 	for _, n := range l.Nodes[1:] {
 		x.Senders = append(x.Senders, topology.Target{Node: n.Name})
 		x.Targets = append(x.Targets, topology.Target{Node: n.Name, Port: port})

@@ -3,6 +3,7 @@ package probe
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/vishvananda/netlink"
@@ -150,6 +151,21 @@ func (n *node) kernelAddress(iface string, v6 bool) (netip.Addr, error) {
 		}
 	}
 	return netip.Addr{}, fmt.Errorf("%s has no %s address", where, name)
+}
+
+// owns reports whether an address is one of the node's, by the file or by the
+// kernel.
+func (n *node) owns(a netip.Addr) bool {
+	if topologyHas(n.topo, a) {
+		return true
+	}
+	h, err := n.netlink()
+	if err != nil {
+		return false
+	}
+	defer h.Close()
+	list, err := dump(func() ([]netlink.Addr, error) { return h.AddrList(nil, netlinkFamily(a.Is6())) })
+	return err == nil && slices.ContainsFunc(list, func(x netlink.Addr) bool { return x.IP.Equal(a.AsSlice()) })
 }
 
 // dump repeats a dump that was interrupted by a change.

@@ -172,7 +172,7 @@ func TestSYNFilter(t *testing.T) {
 
 func FuzzParsePacket(f *testing.F) {
 	for _, v6 := range []bool{false, true} {
-		b, err := marshalEcho(v6, 1, 2, 3)
+		b, err := marshalEcho(v6, 1, 2, 3, 56)
 		if err != nil {
 			f.Fatal(err)
 		}

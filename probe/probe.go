@@ -9,7 +9,9 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -130,19 +132,36 @@ func (r *runner) wanted(j *job) bool {
 func (r *runner) runItems(ctx context.Context, items []*item) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, max(1, r.opts.Parallel))
+	var stopped atomic.Pointer[topology.Test]
 	for _, it := range items {
 		if len(it.jobs) == 0 {
 			continue
 		}
 		slots <- struct{}{}
+		if by := stopped.Load(); by != nil {
+			r.skip(it, by)
+			<-slots
+			continue
+		}
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			r.runItem(ctx, it)
+			if it.test.StopOnFail && slices.ContainsFunc(it.jobs, func(j *job) bool { return j.c.Outcome != Pass }) {
+				stopped.CompareAndSwap(nil, it.test)
+			}
 			<-slots
 		}()
 	}
 	wg.Wait()
+}
+
+// skip leaves out an item, because one with stop_on_fail did not pass.
+func (r *runner) skip(it *item, by *topology.Test) {
+	for _, j := range it.jobs {
+		j.c.Outcome, j.c.Message = Skip, fmt.Sprintf("%q did not pass, and says stop_on_fail", by.Name)
+		r.tell(j.c)
+	}
 }
 
 // Pauses between the tries of `within`: the first, and the longest.
@@ -152,8 +171,8 @@ const (
 )
 
 // runItem tries the cases of one item, all at once; those that do not pass
-// again and again until `within` is over; those whose silence is in doubt until
-// it is not.
+// again and again until `within` is over; those that pass until they have held
+// for `stable`; those whose silence is in doubt until it is not.
 func (r *runner) runItem(ctx context.Context, it *item) {
 	t := it.test
 	v, err := r.verb(t)
@@ -178,7 +197,8 @@ func (r *runner) runItem(ctx context.Context, it *item) {
 				again, refill = append(again, j), true
 				return
 			}
-			if judge(t.Expect, res).outcome == Pass || !time.Now().Before(end) || ctx.Err() != nil {
+			passed := judge(t.Expect, res).outcome == Pass
+			if ctx.Err() != nil || j.settled(passed) || !passed && !time.Now().Before(end) {
 				r.conclude(ctx, j, res)
 				return
 			}
@@ -191,7 +211,10 @@ func (r *runner) runItem(ctx context.Context, it *item) {
 			return
 		}
 		left = again
-		wait := min(pause, max(0, time.Until(end)))
+		wait := pause
+		if !slices.ContainsFunc(left, func(j *job) bool { return !j.holds.IsZero() }) {
+			wait = min(pause, max(0, time.Until(end)))
+		}
 		if refill {
 			wait = refusalRefill
 		}
@@ -221,6 +244,9 @@ func (r *runner) conclude(ctx context.Context, j *job, res result) {
 		res = broken("not finished: %v", context.Cause(ctx))
 	}
 	verdict := judge(j.test.Expect, res)
+	if verdict.outcome == Fail && !j.held.IsZero() {
+		verdict.message = fmt.Sprintf("it passed, and not %s later any more: %s", time.Since(j.held).Round(time.Millisecond), verdict.message)
+	}
 	j.c.Outcome, j.c.Message = verdict.outcome, verdict.message
 	if verdict.outcome != Pass {
 		j.c.Details = res.details
@@ -233,12 +259,16 @@ func (r *runner) conclude(ctx context.Context, j *job, res result) {
 	if !res.ended.IsZero() {
 		j.c.Duration = res.ended.Sub(j.began)
 	}
+	r.tell(j.c)
+}
 
+// tell reports the progress by one case.
+func (r *runner) tell(c *Case) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.done++
 	if r.opts.Progress != nil {
-		r.opts.Progress(r.done, r.total, j.c)
+		r.opts.Progress(r.done, r.total, c)
 	}
 }
 

@@ -15,6 +15,7 @@ const (
 	Pass  Outcome = "pass"
 	Fail  Outcome = "fail"  // carried out, and not as expected
 	Error Outcome = "error" // could not be carried out
+	Skip  Outcome = "skip"  // left out: an item with stop_on_fail before it did not pass
 )
 
 // Report is what Run found.
@@ -27,6 +28,7 @@ type Report struct {
 	Passed   int    // how many cases of each outcome
 	Failed   int
 	Errors   int
+	Skipped  int
 }
 
 func (r *Report) add(c *Case) {
@@ -36,6 +38,8 @@ func (r *Report) add(c *Case) {
 		r.Passed++
 	case Fail:
 		r.Failed++
+	case Skip:
+		r.Skipped++
 	default:
 		r.Errors++
 	}
@@ -64,14 +68,24 @@ type Case struct {
 // report and case as JSON has them. The names are public: they are only added
 // to.
 type reportJSON struct {
-	Lab        string     `json:"lab"`
-	File       string     `json:"file"`
-	Started    time.Time  `json:"started"`
-	DurationMS float64    `json:"duration_ms"`
-	Passed     int        `json:"passed"`
-	Failed     int        `json:"failed"`
-	Errors     int        `json:"errors"`
-	Cases      []caseJSON `json:"cases"`
+	Lab        string      `json:"lab"`
+	File       string      `json:"file"`
+	Started    time.Time   `json:"started"`
+	DurationMS float64     `json:"duration_ms"`
+	Passed     int         `json:"passed"`
+	Failed     int         `json:"failed"`
+	Errors     int         `json:"errors"`
+	Skipped    int         `json:"skipped"`
+	Cases      []caseJSON  `json:"cases"`
+	Flakes     []flakeJSON `json:"flakes,omitempty"`
+}
+
+type flakeJSON struct {
+	Name   string `json:"name"`
+	Line   int32  `json:"line"`
+	Column int32  `json:"column"`
+	Passed int    `json:"passed"`
+	Rounds int    `json:"rounds"`
 }
 
 type caseJSON struct {
@@ -99,28 +113,31 @@ type caseJSON struct {
 //	lab, file           name of the lab and of its topology file
 //	started             RFC 3339
 //	duration_ms         milliseconds
-//	passed, failed, errors   how many cases of each outcome
+//	passed, failed, errors, skipped   how many cases of each outcome
 //	cases               in file order, each with
 //	  name              of the case; with round unique in the report
 //	  item              name of the item of `tests:` that it comes from
 //	  round             which of --repeat, from 1; absent without it
-//	  verb              ping, tcp, udp, route, exec
+//	  verb              ping, tcp, udp, path, mtu, route, exec
 //	  from, to          as in the file; an exec has no to
 //	  address           that was probed
 //	  family            ipv4, ipv6; absent for exec
 //	  line, column      of the item in file
 //	  expect            pass, fail, reject, drop
-//	  outcome           pass, fail (not as expected), error (could not be carried out)
+//	  outcome           pass, fail (not as expected), error (could not be carried out),
+//	                    skip (an item with stop_on_fail before it did not pass)
 //	  duration_ms       milliseconds, with all attempts
 //	  rtt_ms            mean round-trip time in milliseconds; absent without an answer
 //	  attempts          how often it was tried
 //	  message, details  why it did not pass; absent of a pass
+//	flakes              cases that passed in some rounds of --repeat only; absent without
+//	                    any: name, line, column, passed (how many rounds), rounds
 func (r *Report) MarshalJSON() ([]byte, error) { return json.Marshal(r.wire()) }
 
 func (r *Report) wire() reportJSON {
 	out := reportJSON{
 		Lab: r.Lab, File: r.File, Started: r.Started, DurationMS: milliseconds(r.Duration),
-		Passed: r.Passed, Failed: r.Failed, Errors: r.Errors, Cases: make([]caseJSON, len(r.Cases)),
+		Passed: r.Passed, Failed: r.Failed, Errors: r.Errors, Skipped: r.Skipped, Cases: make([]caseJSON, len(r.Cases)),
 	}
 	for i, c := range r.Cases {
 		out.Cases[i] = caseJSON{
@@ -129,6 +146,9 @@ func (r *Report) wire() reportJSON {
 			Expect: c.Expect, Outcome: c.Outcome, DurationMS: milliseconds(c.Duration),
 			RTTMS: milliseconds(c.RTT), Attempts: c.Attempts, Message: c.Message, Details: c.Details,
 		}
+	}
+	for _, f := range r.Flakes() {
+		out.Flakes = append(out.Flakes, flakeJSON{Name: f.Name, Line: f.Pos.Line, Column: f.Pos.Col, Passed: f.Passed, Rounds: f.Rounds})
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"flag"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -66,6 +67,15 @@ func TestWriters(t *testing.T) {
 	small.add(&r.Cases[0])
 	small.add(&r.Cases[2])
 	both := Reports{small, small}
+	flaky := &Report{Lab: "flaky", File: "flaky.yaml", Started: r.Started, Duration: time.Second}
+	for round, i := range []int{0, 2, 0} {
+		c := r.Cases[i]
+		c.Name, c.Round = "ping h1 -> h2, 100%", round+1
+		if c.Outcome == Fail {
+			c.Details = append(c.Details, "``` | <b>", "of two\nlines")
+		}
+		flaky.add(&c)
+	}
 	got := &txtar.Archive{Comment: []byte("The report of report_test.go in every form.\n")}
 	for _, f := range []struct {
 		name  string
@@ -80,6 +90,10 @@ func TestWriters(t *testing.T) {
 		{"json of two labs", func(b *bytes.Buffer) error { return both.WriteJSON(b) }},
 		{"junit of two labs", func(b *bytes.Buffer) error { return both.WriteJUnit(b) }},
 		{"tap of two labs", func(b *bytes.Buffer) error { return both.WriteTAP(b) }},
+		{"table with a flake", func(b *bytes.Buffer) error { return flaky.WriteTable(b, false, 0) }},
+		{"json with a flake", func(b *bytes.Buffer) error { return flaky.WriteJSON(b) }},
+		{"annotations", func(b *bytes.Buffer) error { return Reports{r, flaky}.WriteAnnotations(b, "") }},
+		{"markdown", func(b *bytes.Buffer) error { return Reports{r, flaky}.WriteMarkdown(b) }},
 	} {
 		var b bytes.Buffer
 		if err := f.write(&b); err != nil {
@@ -145,5 +159,23 @@ func TestEmptyReport(t *testing.T) {
 	b.Reset()
 	if err := r.WriteJSON(&b); err != nil || !bytes.Contains(b.Bytes(), []byte(`"cases": []`)) {
 		t.Errorf("%v %q", err, b.String())
+	}
+}
+
+func TestRelative(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ root, file, want string }{
+		{"", "a/lab.yaml", "a/lab.yaml"},
+		{here, "a/lab.yaml", "a/lab.yaml"},
+		{filepath.Dir(here), "lab.yaml", filepath.Base(here) + "/lab.yaml"},
+		{here, here + "/lab.yaml", "lab.yaml"},
+		{here, "/elsewhere/lab.yaml", "/elsewhere/lab.yaml"},
+	} {
+		if got := relative(c.root, c.file); got != c.want {
+			t.Errorf("%s from %q: %s, want %s", c.file, c.root, got, c.want)
+		}
 	}
 }

@@ -100,6 +100,8 @@ type job struct {
 
 	bad   error     // why it can never be tried
 	began time.Time // the first try
+	holds time.Time // since when it passes; zero: it does not
+	held  time.Time // since when it passed, the last time that it did
 
 	doubted   bool // see refusals.doubt
 	doubtedAt int
@@ -110,4 +112,17 @@ func (j *job) attempted(res result) {
 	if j.began.IsZero() {
 		j.began = res.began
 	}
+}
+
+// settled notes whether a try passed, and says whether the job has passed for as
+// long as its test wants.
+func (j *job) settled(passed bool) bool {
+	switch {
+	case !passed:
+		j.holds = time.Time{}
+	case j.holds.IsZero():
+		j.holds = time.Now()
+		j.held = j.holds
+	}
+	return passed && time.Since(j.holds) >= j.test.Stable
 }

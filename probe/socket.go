@@ -99,6 +99,8 @@ func sendError(node string, err error) result {
 			return result{seen: lost, what: fmt.Sprintf("the kernel of %s dropped it: %s, as a firewall rule for output does", node, text)}
 		case unix.EINVAL:
 			return result{seen: lost, what: fmt.Sprintf("the kernel of %s dropped it: %s, as a blackhole route does", node, text)}
+		case unix.EMSGSIZE:
+			return result{seen: refused, what: fmt.Sprintf("the kernel of %s refused it: %s: it is larger than the MTU of the interface", node, text)}
 		case unix.EACCES, unix.EHOSTUNREACH, unix.ENETUNREACH, unix.ENETDOWN, unix.EHOSTDOWN, unix.ECONNREFUSED:
 			return result{seen: refused, what: fmt.Sprintf("the kernel of %s refused it: %s", node, text)}
 		}

@@ -50,6 +50,8 @@ func (t *table) word(o Outcome) string {
 		return t.paint(green, "pass ")
 	case Fail:
 		return t.paint(red, "FAIL ")
+	case Skip:
+		return "skip "
 	}
 	return t.paint(yellow, "ERROR")
 }
@@ -58,7 +60,7 @@ func (t *table) failures(r *Report) {
 	shown := make(map[string]int)
 	more := 0
 	for _, c := range r.Cases {
-		if c.Outcome == Pass {
+		if c.Outcome == Pass || c.Outcome == Skip {
 			continue
 		}
 		key := itemKey(c)
@@ -131,7 +133,18 @@ func (t *table) items(r *Report) {
 }
 
 func (t *table) summary(r *Report) {
-	fmt.Fprintf(&t.b, "%s: %s in %s\n", r.Lab, t.counts(r.Passed, r.Failed, r.Errors), short(r.Duration))
+	skipped := ""
+	if r.Skipped > 0 {
+		skipped = fmt.Sprintf(", %d skipped", r.Skipped)
+	}
+	flaky := ""
+	if flakes := r.Flakes(); len(flakes) > 0 {
+		for _, f := range flakes[:min(maxShown, len(flakes))] {
+			fmt.Fprintf(&t.b, "%s %s\n", t.paint(yellow, "flaky"), f)
+		}
+		flaky = fmt.Sprintf(", %d flaky", len(flakes))
+	}
+	fmt.Fprintf(&t.b, "%s: %s%s%s in %s\n", r.Lab, t.counts(r.Passed, r.Failed, r.Errors), skipped, flaky, short(r.Duration))
 }
 
 // counts is "3 passed, 1 failed".

@@ -16,8 +16,11 @@ func (r *Report) WriteTAP(w io.Writer) error { return Reports{r}.WriteTAP(w) }
 // begin with the name of their lab.
 func (rs Reports) WriteTAP(w io.Writer) error {
 	var b strings.Builder
-	passed, failed, errors := rs.Count()
-	fmt.Fprintf(&b, "TAP version 14\n1..%d\n", passed+failed+errors)
+	count := 0
+	for _, r := range rs {
+		count += len(r.Cases)
+	}
+	fmt.Fprintf(&b, "TAP version 14\n1..%d\n", count)
 	n := 0
 	for _, r := range rs {
 		prefix := ""
@@ -34,12 +37,15 @@ func (rs Reports) WriteTAP(w io.Writer) error {
 }
 
 func (r *Report) tap(b *strings.Builder, n int, prefix string, c *Case) {
-	status := "ok"
-	if c.Outcome != Pass {
+	status, directive := "ok", ""
+	switch c.Outcome {
+	case Skip:
+		directive = " # SKIP " + tapEscape.Replace(c.Message)
+	case Fail, Error:
 		status = "not ok"
 	}
-	fmt.Fprintf(b, "%s %d - %s\n", status, n, tapEscape.Replace(prefix+c.roundName()))
-	if c.Outcome == Pass {
+	fmt.Fprintf(b, "%s %d - %s%s\n", status, n, tapEscape.Replace(prefix+c.roundName()), directive)
+	if status == "ok" {
 		return
 	}
 	b.WriteString("  ---\n")

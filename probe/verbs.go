@@ -10,7 +10,11 @@ import (
 func (r *runner) verb(t *topology.Test) (verb, error) {
 	switch t.Verb {
 	case topology.Ping:
-		return &pinger{runner: r, maxSockets: r.files, echoes: max(1, t.Count), timeout: t.Timeout}, nil
+		return newPinger(r, t), nil
+	case topology.Path:
+		return newPath(r, t), nil
+	case topology.MTU:
+		return newMTU(r, t), nil
 	case topology.TCP, topology.UDP:
 		return newStream(r, t), nil
 	case topology.RouteTo:

@@ -251,6 +251,8 @@ const (
 	Ping    = "ping"
 	TCP     = "tcp"
 	UDP     = "udp"
+	Path    = "path"
+	MTU     = "mtu"
 	RouteTo = "route"
 	Exec    = "exec"
 )
@@ -264,19 +266,32 @@ type Test struct {
 	Senders  []Target // Resolve; of an exec: the nodes
 	Targets  []Target // Resolve; empty for exec
 
-	Expect  string        // pass (the default), fail, reject, drop
-	Family  string        // ipv4, ipv6, both; "": every family both sides have
-	Timeout time.Duration // of one try; 0: not given (Resolve: 1s; exec 30s)
-	Within  time.Duration // 0: one try
+	Expect     string        // pass (the default), fail, reject, drop
+	Family     string        // ipv4, ipv6, both; "": every family both sides have
+	Timeout    time.Duration // of one try; 0: not given (Resolve: 1s; exec 30s)
+	Within     time.Duration // 0: one try
+	Stable     time.Duration // 0: to pass once is enough
+	StopOnFail bool          // what comes after it is skipped if it does not pass
 
-	Count   int    // Ping; 0: not given (Resolve: 1)
+	Count    int           // Ping; 0: not given (Resolve: 1)
+	Size     int           // Ping: bytes of payload; 0: not given (Resolve: 56)
+	DF       bool          // Ping: it must not be fragmented
+	TTL      int           // Ping; 0: the kernel's
+	Interval time.Duration // Ping; 0: not given (Resolve: 10ms)
+	Loss     *Measure      // Ping: share that is lost, in percent; nil: none may be
+	RTT      *Measure      // Ping: mean round-trip time in ns; nil: not checked
+
 	Payload string // TCP, UDP
 	Listen  *bool  // TCP, UDP (Resolve: never nil for these)
+
+	Hops  []Text // Path: the routers in order, each a node or an address
+	Bytes int    // MTU: the largest packet that passes, with its IP header
 
 	Command []string // Exec: argv; a shell string became /bin/sh -c
 	Exit    int      // Exec
 	Stdout  string   // Exec: regular expression, where ^ and $ are those of a line; "": anything
 	Stderr  string   // Exec
+	JSON    string   // Exec: JSON text; the output has all of it; "": not checked
 
 	Via   netip.Addr // RouteTo; not valid: not checked
 	Dev   string     // RouteTo; "": not checked

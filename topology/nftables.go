@@ -51,9 +51,7 @@ func (p *parser) nftables(n *yaml.Node, d *nodeDraft) {
 	}
 	t := &Nftables{Pos: text.Pos, Text: text.Value, indent: p.blockIndent(n)}
 	var errs nft.Errors
-	if t.File, errs = nft.Parse(t.Text); len(errs) == 0 {
-		t.Ruleset, errs = nft.Compile(t.File, nil)
-	}
+	t.File, t.Ruleset, errs = nft.Check(t.Text)
 	for _, e := range errs {
 		p.errorAt(t.At(e.Pos), e.Hint, "%s", e.Text)
 	}

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-var updateParse = flag.Bool("update-parse", false, "rewrite testdata/parse from what Parse gives")
+var update = flag.Bool("update", false, "rewrite the golden files from what there is")
 
 // TestParseGolden compares what Parse makes of lab.yaml with file, and the
 // mistakes it finds with errors.
@@ -45,14 +45,14 @@ func TestParseGolden(t *testing.T) {
 				got = append(got, txtar.File{Name: "file", Data: []byte(dump(reflect.ValueOf(*f), ""))})
 			}
 			text := txtar.Format(&txtar.Archive{Comment: a.Comment, Files: got})
-			if *updateParse {
+			if *update {
 				if err := os.WriteFile(file, text, 0o644); err != nil {
 					t.Fatal(err)
 				}
 				return
 			}
 			if want := txtar.Format(a); !bytes.Equal(text, want) {
-				t.Errorf("run with -update-parse and look at the difference; got\n%s", text)
+				t.Errorf("run with -update and look at the difference; got\n%s", text)
 			}
 		})
 	}

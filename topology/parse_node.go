@@ -166,10 +166,7 @@ func (p *parser) neighbors(n *yaml.Node, d *nodeDraft) {
 		bad := p.scope(func() {
 			entries := p.mapping(item, example)
 			neighborObject.parse(p, entries, &e)
-			p.require(item, entries, "dev", "ip")
-			if e.State != "noarp" {
-				p.require(item, entries, "mac")
-			}
+			p.require(item, entries, "dev", "ip", "mac")
 		})
 		if !bad {
 			d.Neighbors = append(d.Neighbors, &e)

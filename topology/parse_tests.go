@@ -1,116 +1,11 @@
 package topology
 
 import (
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"gopkg.in/yaml.v3"
 )
-
-// verbs of tests, and what each reads.
-var (
-	verbs      = []string{Ping, TCP, UDP, RouteTo, Exec}
-	laterVerbs = []string{"http", "dns", "path", "mtu", "bandwidth"}
-
-	verbExamples = map[string]string{
-		Ping: "ping: h1 -> h2", TCP: "tcp: h1 -> h2:80", UDP: "udp: h1 -> h2:53", RouteTo: "route: h1 -> 10.0.0.0/8", Exec: "exec: h1",
-	}
-
-	// keysOfVerbs are the keys that only some verbs have.
-	keysOfVerbs = map[string][]string{
-		"expect": {Ping, TCP, UDP}, "family": {Ping, TCP, UDP, RouteTo}, "count": {Ping}, "payload": {TCP, UDP}, "listen": {TCP, UDP},
-		"command": {Exec}, "exit": {Exec}, "stdout": {Exec}, "stderr": {Exec}, "via": {RouteTo}, "dev": {RouteTo}, "table": {RouteTo},
-	}
-	// laterTestKeys come later, those that are here under a verb of their own
-	// included.
-	laterTestKeys = []string{
-		"stable", "stop_on_fail", "size", "df", "ttl", "interval", "loss", "rtt", "status", "body", "headers", "answer", "type",
-		"bytes", "rate", "for", "json",
-	}
-	expectWords = []string{"pass", "fail", "reject", "drop"}
-	familyWords = []string{"ipv4", "ipv6", "both"}
-)
-
-const maxCount = 1_000_000
-
-// testObject has the keys of a test beside its verb.
-var testObject = newObject(append([]field[Test]{
-	{"name", "Name of the test in reports.", textSchema, func(p *parser, n *yaml.Node, t *Test) { t.Name = p.line(n, 1000, "a name") }},
-	{"expect", "ping, tcp, udp: pass; fail (refused or lost alike); reject (refused); drop (silence).", enum(expectWords...), func(p *parser, n *yaml.Node, t *Test) {
-		t.Expect = p.word(n, expectWords...).Value
-	}},
-	{"family", "Every family both sides have if not given.", enum(familyWords...), func(p *parser, n *yaml.Node, t *Test) {
-		t.Family = p.word(n, familyWords...).Value
-	}},
-	{"timeout", "Of one try.", durationSchema, func(p *parser, n *yaml.Node, t *Test) { t.Timeout = p.positiveDuration(n) }},
-	{"within", "Retry until the test passes or this long has gone.", durationSchema, func(p *parser, n *yaml.Node, t *Test) { t.Within, _ = p.duration(n) }},
-	{"count", "ping: how many echoes.", between(1, maxCount), func(p *parser, n *yaml.Node, t *Test) {
-		t.Count, _ = p.integer(n, 1, maxCount, "a number of echoes")
-	}},
-	{"payload", "tcp, udp: what is sent.", textSchema, func(p *parser, n *yaml.Node, t *Test) {
-		if text, ok := p.text(n, "a text", ""); ok {
-			t.Payload = text.Value
-		}
-	}},
-	{"listen", "tcp, udp: whether the test serves the port itself.", boolSchema, func(p *parser, n *yaml.Node, t *Test) { t.Listen = p.boolPointer(n) }},
-	{"command", "exec: a list of words, or a text for the shell.", listOrOne(scalarSchema), func(p *parser, n *yaml.Node, t *Test) { t.Command = p.command(n) }},
-	{"exit", "exec: the exit status; 0 if not given.", between(0, 255), func(p *parser, n *yaml.Node, t *Test) {
-		t.Exit, _ = p.integer(n, 0, 255, "an exit status")
-	}},
-	{"stdout", "exec: regular expression that the output matches.", textSchema, func(p *parser, n *yaml.Node, t *Test) { t.Stdout = p.regexp(n) }},
-	{"stderr", "exec: regular expression that the error output matches.", textSchema, func(p *parser, n *yaml.Node, t *Test) { t.Stderr = p.regexp(n) }},
-	{"via", "route: the gateway.", addressSchema, func(p *parser, n *yaml.Node, t *Test) { t.Via = p.addressValue(n) }},
-	{"dev", "route: the interface.", nameSchema, func(p *parser, n *yaml.Node, t *Test) { t.Dev = p.device(n) }},
-	{"table", "route: the routing table that the route is in.", tableSchema, func(p *parser, n *yaml.Node, t *Test) { t.Table = p.tableValue(n) }},
-}, later[Test](laterTestKeys...)...)...)
-
-func (p *parser) positiveDuration(n *yaml.Node) time.Duration {
-	d, ok := p.duration(n)
-	if ok && d == 0 {
-		p.errorf(n, "such as `5s`", "%s leaves no time", quote(n.Value))
-	}
-	return d
-}
-
-// command reads the words of a program; a text is one for the shell.
-func (p *parser) command(n *yaml.Node) []string {
-	const want, example = "a command: a list of words, or a text for the shell", "[ip, route]"
-	if n.Kind != yaml.SequenceNode {
-		t, ok := p.text(n, want, example)
-		if !ok {
-			return nil
-		}
-		if strings.TrimSpace(t.Value) == "" {
-			p.errorf(n, "such as `"+example+"`", "the command is empty")
-		}
-		return []string{"/bin/sh", "-c", t.Value}
-	}
-	var argv []string
-	p.each(n, "", func(item *yaml.Node) {
-		if t, ok := p.text(item, "a word of the command", ""); ok {
-			argv = append(argv, t.Value)
-		}
-	})
-	if len(n.Content) == 0 || len(argv) > 0 && argv[0] == "" {
-		p.errorf(n, "such as `"+example+"`", "the command is empty")
-	}
-	return argv
-}
-
-func (p *parser) regexp(n *yaml.Node) string {
-	t, ok := p.text(n, "a regular expression", "^10\\.")
-	if !ok {
-		return ""
-	}
-	if _, err := regexp.Compile(t.Value); err != nil {
-		p.errorf(n, "the syntax is that of Go: https://pkg.go.dev/regexp/syntax", "%s is not a regular expression: %s",
-			quote(t.Value), clip(strings.TrimPrefix(err.Error(), "error parsing regexp: "), maxShown))
-		return ""
-	}
-	return t.Value
-}
 
 // tests reads the list of the file.
 func (p *parser) tests(n *yaml.Node) []*Test {
@@ -146,9 +41,7 @@ func (p *parser) testItem(n *yaml.Node) []*Test {
 	p.leave()
 	keys := p.keysOf(verb, entries)
 	p.spend(posOf(n), len(keys))
-	if verb.Value == Exec {
-		p.require(n, keys, "command")
-	}
+	p.require(n, keys, neededKeys[verb.Value]...)
 	return p.stepTests(Test{Pos: posOf(n), Verb: verb.Value}, from, to, keys)
 }
 

@@ -439,13 +439,31 @@ func testFields(t *Test) string {
 	if t.Within != 0 {
 		f.add("within", t.Within.String())
 	}
+	if t.Stable != 0 {
+		f.add("stable", t.Stable.String())
+	}
+	f.flag("stop_on_fail", t.StopOnFail)
 	if t.Verb == Ping {
 		f.int("count", t.Count)
+		f.int("size", t.Size)
+		f.flag("df", t.DF)
+		f.int("ttl", t.TTL)
+		f.add("interval", t.Interval.String())
+	}
+	if t.Loss != nil {
+		f.add("loss", quoted(t.Loss.Text))
+	}
+	if t.RTT != nil {
+		f.add("rtt", quoted(t.RTT.Text))
 	}
 	if t.Payload != "" {
 		f.add("payload", quoted(t.Payload))
 	}
 	f.choice("listen", t.Listen)
+	if t.Verb == Path {
+		f.add("via", side(t.Hops))
+	}
+	f.int("bytes", t.Bytes)
 	if t.Verb == Exec {
 		argv := make([]string, len(t.Command))
 		for i, a := range t.Command {
@@ -459,6 +477,9 @@ func testFields(t *Test) string {
 	}
 	if t.Stderr != "" {
 		f.add("stderr", quoted(t.Stderr))
+	}
+	if t.JSON != "" {
+		f.add("json", t.JSON)
 	}
 	if t.Via.IsValid() {
 		f.add("via", quoted(t.Via.String()))

@@ -296,9 +296,28 @@ func (n *Node) path(key string) string {
 	return "nodes." + n.Name + "." + key
 }
 
-// itemPath names an item of one of the node's lists.
+// itemPath names an item of one of the node's lists; the list alone where Parse
+// left items out.
 func (n *Node) itemPath(list string, item int) string {
+	if n.Bad {
+		return n.path(list)
+	}
 	return n.path(list + "[" + strconv.Itoa(item) + "]")
+}
+
+// itemCounter numbers the items of a list in the file: what the ranges of one
+// item made has one position.
+type itemCounter struct {
+	item int
+	last Pos
+}
+
+func (c *itemCounter) at(pos Pos) int {
+	if !c.last.IsZero() && c.last != pos {
+		c.item++
+	}
+	c.last = pos
+	return c.item
 }
 
 // interfacePath names an interface in messages.

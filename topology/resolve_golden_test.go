@@ -2,7 +2,6 @@ package topology
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,8 +10,6 @@ import (
 
 	"golang.org/x/tools/txtar"
 )
-
-var updateResolve = flag.Bool("update-resolve", false, "rewrite testdata/resolve from what Resolve gives")
 
 // TestResolveGolden compares what Resolve makes of lab.yaml with resolved.yaml
 // and warnings, or errors.
@@ -38,14 +35,14 @@ func TestResolveGolden(t *testing.T) {
 				}
 			}
 			text := txtar.Format(&txtar.Archive{Comment: a.Comment, Files: got})
-			if *updateResolve {
+			if *update {
 				if err := os.WriteFile(file, text, 0o644); err != nil {
 					t.Fatal(err)
 				}
 				return
 			}
 			if want := txtar.Format(a); !bytes.Equal(text, want) {
-				t.Errorf("run with -update-resolve and look at the difference; got\n%s", text)
+				t.Errorf("run with -update and look at the difference; got\n%s", text)
 			}
 			if lab != nil {
 				checkReload(t, lab)
@@ -221,13 +218,13 @@ func TestGenerateGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		file := filepath.Join("testdata", "generate", shape+".yaml")
-		if *updateResolve {
+		if *update {
 			if err := os.WriteFile(file, text, 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if want, err := os.ReadFile(file); err != nil || !bytes.Equal(want, text) {
-			t.Errorf("%s: run with -update-resolve and look at the difference (%v)\n%s", shape, err, text)
+			t.Errorf("%s: run with -update and look at the difference (%v)\n%s", shape, err, text)
 		}
 	}
 }

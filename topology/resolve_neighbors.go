@@ -54,18 +54,20 @@ func (r *resolver) writtenNeighbors(n *node) map[neighborKey]*Neighbor {
 	seen := make(map[neighborKey]*Neighbor, len(n.Neighbors))
 	list := make([]*Neighbor, 0, len(n.Neighbors))
 	slab := make([]Neighbor, len(n.Neighbors))
+	var items itemCounter
 	for i, w := range n.Neighbors {
 		slab[i] = *w
 		e := &slab[i]
+		path := n.itemPath("neighbors", items.at(w.Pos))
 		e.State = cmp.Or(e.State, "permanent")
 		dev, ok := r.find(n, e.Dev)
 		if !ok {
-			r.noInterface(n, e.Pos, n.itemPath("neighbors", i), e.Dev)
+			r.noInterface(n, e.Pos, path, e.Dev)
 			continue
 		}
 		k := neighborKey{dev, e.IP}
 		if other := seen[k]; other != nil {
-			r.errorf(e.Pos, n.itemPath("neighbors", i), "", "%v on %s has an entry already, at line %d", e.IP, e.Dev, other.Pos.Line)
+			r.errorf(e.Pos, path, "", "%v on %s has an entry already, at line %d", e.IP, e.Dev, other.Pos.Line)
 			continue
 		}
 		seen[k] = e

@@ -169,11 +169,13 @@ func (t *routeTable) resolve(written []*Route) {
 	}
 	slab := make([]Route, len(written))
 	t.routes = make([]*Route, 0, len(written)+2)
+	var items itemCounter
 	for i, w := range written {
 		slab[i] = *w
 		rt := &slab[i]
 		rt.Nexthops = slices.Clone(w.Nexthops)
-		path := func() string { return t.node.itemPath("routes", i) }
+		item := items.at(w.Pos)
+		path := func() string { return t.node.itemPath("routes", item) }
 		if t.complete(rt, path) {
 			t.add(rt, path)
 		}
@@ -261,6 +263,11 @@ func (t *routeTable) checkNexthops(rt *Route, path func() string) bool {
 	}
 	seen := make(map[Nexthop]bool, len(rt.Nexthops))
 	for _, h := range rt.Nexthops {
+		// ip6_route_multipath_add of net/ipv6/route.c takes no other.
+		if rt.To.Addr().Is6() && !h.Via.IsValid() {
+			t.errorf(rt.Pos, path(), "give each nexthop a `via`", "an IPv6 route over several ways leads through gateways, and %s is an interface alone", h.Dev)
+			return false
+		}
 		h.Weight, h.OnLink = 0, false
 		if seen[h] {
 			t.errorf(rt.Pos, path(), "give it more `weight` instead", "the same nexthop is there twice")

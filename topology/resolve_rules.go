@@ -42,8 +42,9 @@ func (r *resolver) resolveNodeRules(n *node) {
 	var rules []*Rule
 	seen := map[ruleKey]*Rule{}
 	next := [2]int{firstRule, firstRule}
-	for i, written := range n.Rules {
-		path := n.itemPath("rules", i)
+	var items itemCounter
+	for _, written := range n.Rules {
+		path := n.itemPath("rules", items.at(written.Pos))
 		if !r.checkRule(n, written, path) {
 			continue
 		}

@@ -91,6 +91,7 @@ type member struct {
 }
 
 type network struct {
+	prefix          netip.Prefix
 	members         []member
 	round, distance int32
 	from            []int32 // of the search: the members that are one hop nearer
@@ -156,7 +157,7 @@ func newGraph(r *resolver) *graph {
 				if !ok {
 					number = int32(len(g.networks))
 					numbers[k] = number
-					g.networks = append(g.networks, network{})
+					g.networks = append(g.networks, network{prefix: p})
 					d.networks = append(d.networks, number)
 				}
 				if at >= 0 {
@@ -266,11 +267,15 @@ func (g *graph) search(d *destination) {
 	}
 }
 
-// enter visits the networks that the nodes are in.
+// enter visits the networks that the nodes are in, by an address that the others
+// there can reach: one with a peer may lie outside.
 func (g *graph) enter(nodes, networks []int32, family int, distance int32) []int32 {
 	for _, i := range nodes {
 		for _, a := range g.nodes[i].attached[family] {
 			s := &g.networks[a.network]
+			if !s.prefix.Contains(s.members[a.member].addr) {
+				continue
+			}
 			if s.round != g.round {
 				s.round, s.distance, s.from = g.round, distance, s.from[:0]
 				networks = append(networks, a.network)

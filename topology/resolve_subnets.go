@@ -118,10 +118,10 @@ func (r *resolver) checkSubnets(list []Subnet, path func() string) bool {
 // cutSubnets replaces each `auto` by a prefix of every family that is
 // configured and that the list does not name.
 func (r *resolver) cutSubnets(wants []wantsSubnet) {
+	v4, v6 := r.pools() // checked though nothing may be cut from them
 	if !slices.ContainsFunc(wants, func(w wantsSubnet) bool { return slices.ContainsFunc(w.subnets, isAuto) }) {
 		return
 	}
-	v4, v6 := r.pools()
 	taken := r.takenPrefixes(wants)
 	cutters := [2]cutter{{pool: v4, taken: taken}, {pool: v6, taken: taken}}
 	slab := make([]Subnet, 0, 2*len(wants))

@@ -14,6 +14,12 @@ const (
 	execTimeout    = 30 * time.Second
 )
 
+// Defaults of ping: the size is that of ping(8), in bytes.
+const (
+	defaultSize     = 56
+	defaultInterval = 10 * time.Millisecond
+)
+
 // families is a set of address families.
 type families uint8
 
@@ -45,6 +51,11 @@ func (r *resolver) resolveTests() {
 		switch t.Verb {
 		case Ping:
 			t.Count = cmp.Or(t.Count, 1)
+			t.Size = cmp.Or(t.Size, defaultSize)
+			t.Interval = cmp.Or(t.Interval, defaultInterval)
+			if t.Expect != "pass" && (t.Loss != nil || t.RTT != nil) {
+				r.errorf(t.Pos, "tests", "leave `expect` out", "`loss` and `rtt` are of echoes that return; expect: %s is that none does", t.Expect)
+			}
 		case TCP, UDP:
 			if t.Listen == nil {
 				t.Listen = &yes
@@ -126,8 +137,11 @@ func (s *testSides) resolve() {
 	if s.bad {
 		return
 	}
-	if t.Verb == RouteTo {
+	switch t.Verb {
+	case RouteTo:
 		s.checkDev()
+	case Path:
+		s.checkHops()
 	}
 	if t.Verb != Exec {
 		s.checkPairs()
@@ -313,6 +327,18 @@ func (s *testSides) checkDev() {
 		if _, ok := s.find(n, s.test.Dev); !ok && n.inLab() && !s.unsure(n) {
 			s.errorf(t.Pos, s.interfaceHint(n, s.test.Dev), "%s has no interface %q", t.Node, s.test.Dev)
 			return
+		}
+	}
+}
+
+// checkHops checks that the hops of a path are nodes of the lab or addresses.
+func (s *testSides) checkHops() {
+	for _, h := range s.test.Hops {
+		if p, is := literal(h.Value); is && p.IsSingleIP() {
+			continue
+		}
+		if _, ok := s.resolver.byName[h.Value]; !ok {
+			s.errorf(h.Pos, s.nodeHint(h.Value), "there is no node %q", h.Value)
 		}
 	}
 }

@@ -104,7 +104,7 @@ func (p *parser) explain(line int, msg string) (pos Pos, text, hint string) {
 		}
 	case "did not find expected ',' or ']'", "did not find expected ',' or '}'":
 		if m := unquotedBracket.FindStringIndex(s); m != nil {
-			word := s[m[0]:m[1]]
+			word := strings.TrimRight(s[m[0]:m[1]], ":") // of a key
 			return at(m[0] + strings.IndexByte(word, '[')), "a `[` in a text begins a list",
 				"quote the text: \"" + clip(word, maxShown) + "\""
 		}
@@ -132,6 +132,8 @@ func (p *parser) explain(line int, msg string) (pos Pos, text, hint string) {
 			return at(b + 1), "something follows the closing bracket", "quote a text that begins with a bracket"
 		}
 		return pos, "the line does not fit in with those before it", "the keys of a map, and the items of a list, begin in one column"
+	case "found incompatible YAML document":
+		return pos, "a version of YAML that nslab does not read", "take the line `%YAML` out"
 	case "found unexpected end of stream":
 		if q := strings.IndexAny(s, `"'`); q >= 0 {
 			pos = at(q)

@@ -20,6 +20,8 @@ func TestSyntaxErrors(t *testing.T) {
 		{"a: [%b]\n", "1:5: a value cannot begin with \"%\"\nhint: quote the value"},
 		{"links:\n  - [h[2-4], sw1]\n", "2:7: a `[` in a text begins a list\nhint: quote the text: \"h[2-4]\""},
 		{"x:\n\n  eth0: [10.0.0.[1-3]/24]\n", "3:17: a `[` in a text begins a list\nhint: quote the text: \"10.0.0.[1-3]/24\""},
+		{"a: {b[1-2]: {}}\n", "1:6: a `[` in a text begins a list\nhint: quote the text: \"b[1-2]\""},
+		{"%YAML 1.2\n---\na: b\n", "1:1: a version of YAML that nslab does not read\nhint: take the line `%YAML` out"},
 		{"a: {b: c[1]}\n", "1:9: a `[` in a text begins a list\nhint: quote the text: \"c[1]\""},
 		{"- {tcp: a -> [fd00::1]:80}\n", "1:14: a `[` in a text begins a list\nhint: quote the text with [fd00::1]:80 in it"},
 		{"a: [b, c\nd: e\n", "1:4: the list or map that begins here is not closed, or a comma is missing\nhint: quote a text with `[`, `]`, `{`, `}` or `,` in it"},

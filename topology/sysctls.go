@@ -1,6 +1,7 @@
 package topology
 
 import (
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -29,6 +30,8 @@ var (
 		"net/netfilter/nf_conntrack_buckets", "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_expect_max",
 		"net/netfilter/nf_conntrack_max", "net/netfilter/nf_log",
 	}
+	// flushSysctls do something when they are written, and hold nothing.
+	flushSysctls = []string{"net/ipv4/route/flush", "net/ipv6/route/flush"}
 	// ipcSysctls and utsSysctls belong to namespaces of their kinds:
 	// ipc_namespaces(7), uts_namespaces(7).
 	ipcSysctls = []string{
@@ -95,6 +98,8 @@ func (p *parser) sysctlAllowed(k *yaml.Node, path string) bool {
 	case !hasAnyPrefix(path, ownSysctls) || hasAnyPrefix(path, hostSysctls):
 		p.errorf(k, "a node has settings of its own below net.ipv4, net.ipv6, net.netfilter, net.mptcp and net.unix",
 			"%s is a setting of the whole host, not of a node", name)
+	case slices.Contains(flushSysctls, path):
+		p.errorf(k, "", "%s is an order to the kernel, not a setting that a node can have", name)
 	default:
 		return true
 	}

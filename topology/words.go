@@ -209,8 +209,16 @@ var (
 		"unreachable": "name a `table` with such a route",
 		"prohibit":    "name a `table` with such a route",
 		"protocol":    "nslab marks its rules by it",
+		"tos":         otherSelector,
+		"dsfield":     otherSelector,
+		"ipproto":     otherSelector,
+		"sport":       otherSelector,
+		"dport":       otherSelector,
+		"uidrange":    otherSelector,
 	}
 )
+
+const otherSelector = "the selectors are from, to, iif, oif and fwmark"
 
 // rule reads the words of a rule, in any order.
 func (w *wordReader) rule(d *ruleDraft) {

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +21,9 @@ func (a *app) downCommand() *cobra.Command {
 		Aliases: []string{"destroy"},
 		Short:   "Remove a lab",
 		Long: `Removes the lab: its namespaces, what it has in the host's, its run directory. The
-kernel tells what there is, so the file may be gone. A lab that is not there is
-no error. It goes on after an error and says what is left and how to remove it.`,
+kernel tells what there is, so the file may be gone, or wrong by now. A lab that
+is not there is no error. It goes on after an error and says what is left and how
+to remove it.`,
 		Example: `  nslab down campus
   nslab down lab.yaml
   nslab down --all --wait`,
@@ -41,8 +44,11 @@ no error. It goes on after an error and says what is left and how to remove it.`
 			if err != nil {
 				return err
 			}
-			bar := a.newProgress()
 			var errs []error
+			if len(labs) == 0 {
+				errs = append(errs, a.say("no lab runs: nothing to remove\n"))
+			}
+			bar := a.newProgress()
 			for _, lab := range labs {
 				found, err := a.down(ctx, k, lab, bar)
 				bar.clear()
@@ -80,6 +86,11 @@ func (a *app) labsToRemove(ctx context.Context, cmd *cobra.Command, k *kernel.Ke
 		}
 		return []string{name}, nil
 	}
+	if _, err := os.Stat(defaultFile); arg == "" && err != nil {
+		if names, err := k.Labs(ctx); err != nil || len(names) == 0 {
+			return nil, err
+		}
+	}
 	r, err := resolveRef(ctx, cmd, arg, k)
 	if err != nil {
 		return nil, err
@@ -91,11 +102,12 @@ func (a *app) labsToRemove(ctx context.Context, cmd *cobra.Command, k *kernel.Ke
 	if err != nil {
 		return nil, err
 	}
-	lab, err := topology.Load(file, data)
-	if err != nil {
-		return nil, err
+	// Of the file the name alone is wanted: the rest may have become wrong since.
+	f, err := topology.Parse(file, data)
+	if f == nil || f.Lab.Value == "" {
+		return nil, fmt.Errorf("%w\nhint: `nslab down LAB` needs no file", err)
 	}
-	return []string{lab.Name}, nil
+	return []string{f.Lab.Value}, nil
 }
 
 // down removes one lab and says whether there was anything.

@@ -46,7 +46,8 @@ func (a *app) testCommand() *cobra.Command {
 		Long: `Runs the tests that the files hold; several files side by side, with one summary.
 A running lab is tested as it is, and refused with exit status 6 if it differs
 from its file. A lab that does not run is brought up, and taken down after its
-tests, whatever happens.`,
+tests, whatever happens. In GitHub Actions (GITHUB_ACTIONS, GITHUB_STEP_SUMMARY)
+failures are also annotations at the lines of the file, and a summary of the job.`,
 		Example: `  nslab test lab.yaml
   nslab test labs/*.yaml --junit report.xml
   nslab test quickstart --run 'ping h1' --keep-on-failure`,
@@ -93,6 +94,7 @@ tests, whatever happens.`,
 				{name: junit, write: probe.Reports.WriteJUnit},
 				{name: tap, write: probe.Reports.WriteTAP},
 				{name: json, write: probe.Reports.WriteJSON},
+				{name: os.Getenv("GITHUB_STEP_SUMMARY"), write: probe.Reports.WriteMarkdown, append: true},
 			}
 			defer closeEach(files)
 			if err := openEach(files); err != nil {
@@ -103,6 +105,11 @@ tests, whatever happens.`,
 				files = append(files, &reportFile{out: a.stdout, write: probe.Reports.WriteJSON})
 			} else {
 				files = append(files, &reportFile{out: a.stdout, write: a.writeReports})
+			}
+			if os.Getenv("GITHUB_ACTIONS") == "true" {
+				files = append(files, &reportFile{out: a.stderr, write: func(rs probe.Reports, w io.Writer) error {
+					return rs.WriteAnnotations(w, os.Getenv("GITHUB_WORKSPACE"))
+				}})
 			}
 			for _, f := range files {
 				err = errors.Join(err, f.put(reports))
@@ -256,10 +263,11 @@ func refusal(src *source, plan *netsetup.Plan) error {
 
 // reportFile is a file that a report goes to.
 type reportFile struct {
-	name  string // "": none
-	out   io.Writer
-	file  *os.File
-	write func(probe.Reports, io.Writer) error
+	name   string // "": none
+	append bool   // to what is in it
+	out    io.Writer
+	file   *os.File
+	write  func(probe.Reports, io.Writer) error
 }
 
 // openEach makes the files before anything is tested, so that a wrong path is
@@ -269,7 +277,11 @@ func openEach(files []*reportFile) error {
 		if f.name == "" {
 			continue
 		}
-		file, err := os.Create(f.name)
+		flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+		if f.append {
+			flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
+		}
+		file, err := os.OpenFile(f.name, flags, 0o666)
 		if err != nil {
 			return withStatus{statusUsage, err}
 		}

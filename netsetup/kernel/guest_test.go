@@ -66,8 +66,13 @@ func TestGuests(t *testing.T) {
 		t.Errorf("observed in the external namespace: %+v", n)
 	}
 
-	// One that is not there is an error that names it.
-	_, err := k.Observe(t.Context(), &netsetup.State{Lab: "t", Namespaces: []netsetup.Namespace{{Kind: netsetup.External, Name: "nowhere"}}})
+	// One that is not there is an error that names it, unless nothing is wanted of it.
+	nowhere := &netsetup.State{Lab: "t", Namespaces: []netsetup.Namespace{{Kind: netsetup.External, Name: "nowhere"}}}
+	if _, err := k.Observe(t.Context(), nowhere); err != nil {
+		t.Errorf("error: %v", err)
+	}
+	nowhere.Namespaces[0].Links = []netsetup.Link{veth("t0", "t.b", "q")}
+	_, err := k.Observe(t.Context(), nowhere)
 	if err == nil || !strings.Contains(err.Error(), `"nowhere"`) {
 		t.Errorf("error: %v", err)
 	}

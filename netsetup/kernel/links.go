@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -157,8 +158,12 @@ func parseLinkInfo(l *netsetup.Link, info attrs) {
 	}
 }
 
+// parseBridge reads a bridge's settings. With STP a bridge that is not the root
+// shows the times of the one that is, and nowhere its own (net/bridge/br_stp.c:
+// br_record_config_timeout_values): they are left out.
 func parseBridge(data attrs) *netsetup.Bridge {
 	br := new(netsetup.Bridge)
+	var self, root []byte
 	number := func(v uint32) *int { n := int(v); return &n }
 	for data.next() {
 		switch data.typ {
@@ -176,7 +181,14 @@ func parseBridge(data attrs) *netsetup.Bridge {
 			br.MaxAge = number(data.u32())
 		case unix.IFLA_BR_PRIORITY:
 			br.Priority = number(uint32(data.u16()))
+		case unix.IFLA_BR_BRIDGE_ID:
+			self = data.value
+		case unix.IFLA_BR_ROOT_ID:
+			root = data.value
 		}
+	}
+	if br.STP && !bytes.Equal(self, root) {
+		br.ForwardDelay, br.HelloTime, br.MaxAge = nil, nil, nil
 	}
 	return br
 }

@@ -19,12 +19,12 @@ import (
 	"nslab/netsetup/nft"
 )
 
-// needNft skips a test where the nft program is missing, which loads what nslab
-// is to read and shows what it has written.
+// needNft fails a test where the nft program is missing, which loads what nslab
+// is to read and shows what it has written: scripts/install-test-tools has it.
 func needNft(t testing.TB) {
 	t.Helper()
 	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("needs the nft program (Debian: nftables)")
+		t.Fatal("needs the nft program; `make tools` installs it (Debian: nftables)")
 	}
 }
 

@@ -106,7 +106,8 @@ func (s *sysctls) write(p *procs, set *netsetup.Sysctl) error {
 }
 
 // sysctls reads the settings that are wanted. One that is not there is left
-// out: the interface it belongs to may be missing too.
+// out: the interface it belongs to may be missing too. So is one that has no
+// value yet, as addrconf_sysctl_stable_secret of net/ipv6/addrconf.c says by EIO.
 func (o *observer) sysctls() error {
 	if o.want == nil || len(o.want.Sysctls) == 0 {
 		return nil
@@ -114,7 +115,7 @@ func (o *observer) sysctls() error {
 	list := make([]netsetup.Sysctl, 0, len(o.want.Sysctls))
 	for _, s := range o.want.Sysctls {
 		value, err := o.sp.sysctls.read(o.procs, s.Name, s.Value, o.in)
-		if errors.Is(err, unix.ENOENT) {
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EIO) {
 			continue
 		}
 		if err != nil {

@@ -171,6 +171,9 @@ func (g *generator) routes(n *netsetup.Namespace, l *netsetup.Link, net byte) {
 			if g.chance(4) {
 				r.MTU = 1300
 			}
+			if g.chance(3) {
+				r.Src = g.source(n, true)
+			}
 		}
 		n.Routes = append(n.Routes, r)
 		if l.MTU < 1280 && l.MTU != 0 {
@@ -182,9 +185,23 @@ func (g *generator) routes(n *netsetup.Namespace, l *netsetup.Link, net byte) {
 		}
 		if r.Type == netsetup.Unicast {
 			r6.Nexthops = g.nexthops(via6, l.Name)
+			if g.chance(3) {
+				r6.Src = g.source(n, false)
+			}
 		}
 		n.Routes = append(n.Routes, r6)
 	}
+}
+
+// source is any address of the family that the namespace has been given so far.
+func (g *generator) source(n *netsetup.Namespace, ipv4 bool) netip.Addr {
+	var all []netip.Addr
+	for i := range n.Addresses {
+		if a := n.Addresses[i].Prefix.Addr(); a.Is4() == ipv4 {
+			all = append(all, a)
+		}
+	}
+	return all[g.rng.IntN(len(all))]
 }
 
 // nexthops are one or two gateways of a link.

@@ -15,7 +15,7 @@ func (r *rule) assign(s *Assign) {
 		if !k.Settable {
 			fail(target.Pos, "meta %s cannot be set", target.Key)
 		}
-		if k.Name == "secmark" {
+		if k.Name == "secmark" && namesObject(s.Value) {
 			r.objectRef(&ObjectRef{Pos: s.Pos, Kind: "secmark", Name: s.Value})
 			return
 		}
@@ -146,6 +146,15 @@ func (l *payloadLoad) inPseudoHeader() bool {
 		if name == l.field.Name {
 			return true
 		}
+	}
+	return false
+}
+
+// namesObject reports the name of an object, or a map that gives one.
+func namesObject(e Expr) bool {
+	switch e.(type) {
+	case *Value, *Map:
+		return true
 	}
 	return false
 }

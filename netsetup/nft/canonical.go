@@ -229,6 +229,14 @@ func (e *Expression) complete(list []attribute) []attribute {
 		}
 	}
 	switch e.Name {
+	case "ct":
+		// The protocols are those of both directions: one that is given with
+		// them is not kept (net/netfilter/nft_ct.c:nft_ct_get_dump).
+		if k, i := find(unix.NFTA_CT_KEY), find(unix.NFTA_CT_DIRECTION); k >= 0 && i >= 0 {
+			if key := bigEndian(list[k].value); key == unix.NFT_CT_L3PROTOCOL || key == unix.NFT_CT_PROTOCOL {
+				list = slices.Delete(list, i, i+1)
+			}
+		}
 	case "quota":
 		list = clearBits(list, find(2), 1<<1) // NFT_QUOTA_F_DEPLETED
 	case "log":

@@ -13,18 +13,38 @@ import (
 // good enough to find what is wrong with the text. All mistakes are found, in
 // their order; with any there is no Ruleset.
 func Compile(f *File, index func(name string) (uint32, error)) (*Ruleset, Errors) {
+	return compile(f, index, false)
+}
+
+// Check reads a text and compiles it, with no indexes of interfaces. It gives
+// all mistakes of both, in the order of their places, but for names that may
+// only be missing because what gives them is mistaken.
+func Check(text string) (*File, *Ruleset, Errors) {
+	f, errs := Parse(text)
+	rs, more := compile(f, nil, len(errs) > 0)
+	if errs = append(errs, more...); len(errs) > 0 {
+		errs.sort()
+		return f, nil, errs
+	}
+	return f, rs, nil
+}
+
+// compile is Compile; partial says that not all of the text is in f.
+func compile(f *File, index func(name string) (uint32, error), partial bool) (*Ruleset, Errors) {
 	c := &compiler{index: index, tables: make(map[tableKey]*table)}
 	for _, cmd := range f.Commands {
 		c.try(func() { c.command(cmd) })
 	}
+	partial = partial || slices.ContainsFunc(c.errs, func(e *Error) bool { return !e.missing })
 	rs := &Ruleset{}
 	for _, t := range c.order {
 		rs.Tables = append(rs.Tables, c.table(t))
 	}
+	if partial {
+		c.errs = slices.DeleteFunc(c.errs, func(e *Error) bool { return e.missing })
+	}
 	if len(c.errs) > 0 {
-		slices.SortStableFunc(c.errs, func(a, b *Error) int {
-			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
-		})
+		c.errs.sort()
 		return nil, c.errs
 	}
 	return rs, nil
@@ -72,6 +92,18 @@ func fail(pos Pos, format string, args ...any) {
 // failHint is fail with a hint.
 func failHint(pos Pos, hint, format string, args ...any) {
 	panic(&Error{Pos: pos, Text: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// failValue is fail with what Type.value says about a word.
+func failValue(pos Pos, err error) {
+	e := *err.(*Error)
+	e.Pos = pos
+	panic(&e)
+}
+
+// failMissing is failHint for a name that stands for nothing.
+func failMissing(pos Pos, hint, format string, args ...any) {
+	panic(&Error{Pos: pos, Text: fmt.Sprintf(format, args...), Hint: hint, missing: true})
 }
 
 // try runs f and keeps the mistake that it ends with.
@@ -173,7 +205,7 @@ func (c *compiler) named(pos Pos, name TableName) *table {
 	family, _ := familyByName(name.Family)
 	t := c.tables[tableKey{family, name.Name}]
 	if t == nil {
-		failHint(pos, "a table is made with `table FAMILY NAME { … }`; without a family it is of family ip",
+		failMissing(pos, "a table is made with `table FAMILY NAME { … }`; without a family it is of family ip",
 			"there is no table %s %s", cmp.Or(name.Family, "ip"), name.Name)
 	}
 	return t
@@ -182,7 +214,7 @@ func (c *compiler) named(pos Pos, name TableName) *table {
 func (t *table) chain(pos Pos, name string) *chain {
 	ch := t.chains[name]
 	if ch == nil {
-		failHint(pos, didYouMean(name, slices.Sorted(maps.Keys(t.chains))), "table %s has no chain %q", t.Name, name)
+		failMissing(pos, didYouMean(name, slices.Sorted(maps.Keys(t.chains))), "table %s has no chain %q", t.Name, name)
 	}
 	return ch
 }
@@ -192,7 +224,8 @@ func (t *table) addChain(cmd *AddChain) {
 	if ch != nil && cmd.Verb == Create {
 		fail(cmd.Pos, "chain %s is there already", cmd.Name)
 	}
-	if ch == nil {
+	made := ch == nil
+	if made {
 		checkName(cmd.Pos, cmd.Name)
 		ch = &chain{Chain: &Chain{Pos: cmd.Pos, Name: cmd.Name}}
 		t.chains[cmd.Name] = ch
@@ -208,7 +241,13 @@ func (t *table) addChain(cmd *AddChain) {
 		ch.Flags |= chainOffload
 	}
 	if cmd.Hook != nil {
-		ch.Hook = t.hook(cmd.Hook)
+		h := t.hook(cmd.Hook)
+		if !made && (ch.Hook == nil || !ch.Hook.same(h)) {
+			fail(cmd.Hook.Pos, "chain %s is there already, and not with this hook", cmd.Name)
+		}
+		if made {
+			ch.Hook = h
+		}
 	}
 	if cmd.Policy != nil {
 		if ch.Hook == nil {
@@ -216,6 +255,11 @@ func (t *table) addChain(cmd *AddChain) {
 		}
 		ch.Hook.Policy = policy(cmd.Policy)
 	}
+}
+
+// same reports whether another chain hangs at the same place.
+func (h *ChainHook) same(o *ChainHook) bool {
+	return h.Type == o.Type && h.Hook == o.Hook && h.Priority == o.Priority && slices.Equal(h.Devices, o.Devices)
 }
 
 // Flags of a chain (enum nft_chain_flags).
@@ -239,7 +283,7 @@ func policy(v *Value) *uint32 {
 func (t *table) hook(h *Hook) *ChainHook {
 	num, ok := hookByName(t.Family, h.Hook.Text)
 	if !ok {
-		fail(h.Hook.Pos, "family %s has no hook %q", familyName(t.Family), h.Hook.Text)
+		failHint(h.Hook.Pos, didYouMean(h.Hook.Text, slices.Sorted(maps.Keys(hooks[t.Family]))), "family %s has no hook %q", familyName(t.Family), h.Hook.Text)
 	}
 	out := &ChainHook{Type: h.Type.Text, Hook: num}
 	switch out.Type {
@@ -274,7 +318,11 @@ func priority(p *Priority, pos Pos, family Family, hook string) int32 {
 		}
 		base = n
 	}
-	return base + int32(p.Offset)
+	n := int64(base) + int64(p.Offset)
+	if n != int64(int32(n)) {
+		fail(p.Pos, "a priority is a number of 32 bits, and %d is not", n)
+	}
+	return int32(n)
 }
 
 func familyName(f Family) string {
@@ -311,7 +359,7 @@ func (c *compiler) remove(cmd *Remove) {
 		return
 	}
 	if !t.removeIn(cmd) && cmd.Verb != Destroy {
-		fail(cmd.Pos, "table %s has no %s %q", t.Name, cmd.Kind, cmd.Name)
+		failMissing(cmd.Pos, "", "table %s has no %s %q", t.Name, cmd.Kind, cmd.Name)
 	}
 }
 

@@ -1,7 +1,9 @@
 package nft
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -10,6 +12,10 @@ type Error struct {
 	Pos
 	Text string // what was found, and what was expected
 	Hint string // what mends it; may be empty
+
+	// missing says that a name stands for nothing, which may only follow from a
+	// mistake where it is given.
+	missing bool
 }
 
 func (e *Error) Error() string {
@@ -29,6 +35,12 @@ func (l Errors) Error() string {
 		texts[i] = e.Error()
 	}
 	return strings.Join(texts, "\n")
+}
+
+func (l Errors) sort() {
+	slices.SortStableFunc(l, func(a, b *Error) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+	})
 }
 
 // didYouMean is the hint that a word may have been meant to be another one, or

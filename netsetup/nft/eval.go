@@ -59,7 +59,7 @@ func (r *rule) value(v *Value, w want) *term {
 	}
 	b, err := w.typ.value(v.Text, bits)
 	if err != nil {
-		fail(v.Pos, "%v", err)
+		failValue(v.Pos, err)
 	}
 	t.num = new(big.Int).SetBytes(b)
 	if w.max > 0 && t.num.Cmp(new(big.Int).SetUint64(w.max)) > 0 {
@@ -71,6 +71,9 @@ func (r *rule) value(v *Value, w want) *term {
 // interfaceValue is the index of an interface; digits alone are the index.
 func (r *rule) interfaceValue(v *Value) *big.Int {
 	if n, ok := number(v.Text); ok && !v.Quoted {
+		if n.BitLen() > typeIfIndex.Bits {
+			fail(v.Pos, "%s is not the index of an interface: it has more than %d bits", quoteWord(v.Text), typeIfIndex.Bits)
+		}
 		return n
 	}
 	return new(big.Int).SetUint64(uint64(r.interfaceIndex(v.Pos, v.Text)))
@@ -89,7 +92,7 @@ func (r *rule) stringValue(v *Value, t *term) *term {
 	}
 	b, err := t.typ.value(text, t.bits)
 	if err != nil {
-		fail(v.Pos, "%v", err)
+		failValue(v.Pos, err)
 	}
 	t.num, t.bits = new(big.Int).SetBytes(b), len(b)*8
 	t.order = BigEndian // its bytes in their order
@@ -301,7 +304,7 @@ func (r *rule) elementKey(e Expr, w want) *term {
 func (r *rule) reference(e *SetRef) *term {
 	s := r.sets[e.Name]
 	if s == nil {
-		failHint(e.Pos, didYouMean(e.Name, slices.Sorted(maps.Keys(r.sets))), "table %s has no set or map %q", r.Name, e.Name)
+		failMissing(e.Pos, didYouMean(e.Name, slices.Sorted(maps.Keys(r.sets))), "table %s has no set or map %q", r.Name, e.Name)
 	}
 	return &term{pos: e.Pos, kind: reference, set: s}
 }
@@ -318,7 +321,9 @@ func (r *rule) decide(e *Verdict) verdict {
 	case e.Block != nil:
 		v.chainID = r.anonymousChain(e)
 	case code == -3 || code == -4:
-		r.chain(e.Pos, e.Chain)
+		if r.chain(e.Pos, e.Chain).Hook != nil {
+			fail(e.Pos, "chain %s has a hook, and no rule can go to such a chain", e.Chain)
+		}
 		v.chain = e.Chain
 	}
 	return v

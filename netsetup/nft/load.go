@@ -15,6 +15,7 @@ type load interface {
 
 // nft's numbers of kinds of expressions (enum expr_types of its expression.h).
 const (
+	kindVerdict = 1
 	kindPayload = 7
 	kindExthdr  = 8
 	kindMeta    = 9
@@ -233,7 +234,9 @@ func (l *osfLoad) emit(r *rule, reg, _ int) {
 	var a attrs
 	a.reg(nftaOsfDreg, reg)
 	a.u8(nftaOsfTTL, l.ttl)
-	a.u32(nftaOsfFlags, l.flags)
+	if l.flags != 0 { // the kernel refuses none
+		a.u32(nftaOsfFlags, l.flags)
+	}
 	r.emit("osf", a)
 }
 

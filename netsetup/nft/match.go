@@ -240,17 +240,20 @@ func (r *rule) matchValue(m *Match, left, right *term, op string) {
 		}
 		left, right = swap(left, BigEndian), swap(right, BigEndian)
 	case "!":
-		if !right.typ.isA(typeBitmask) || left.kind == computed {
+		if right.typ.Base != typeBitmask || left.kind == computed {
 			fail(m.Pos, "! is for flags, without a mask")
 		}
 	default:
 		right = swap(right, left.order)
 	}
-	if (op == "" || op == "!") && right.typ.isA(typeBitmask) {
+	if (op == "" || op == "!") && right.typ.Base == typeBitmask {
 		r.matchFlags(left, right, op)
 		return
 	}
 	left = transfer(left, &right)
+	if op == "" || op == "==" {
+		r.noteMatch(left, right.export())
+	}
 	r.into(left, func(reg int) { r.compare(reg, cmpOps[op], right.export()) })
 }
 

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"encoding/binary"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,16 @@ const (
 var objectTypes = map[string]uint32{
 	"counter": objectCounter, "quota": objectQuota, "limit": objectLimit, "synproxy": objectSynproxy, "secmark": objectSecmark,
 	"ct helper": objectCtHelper, "ct timeout": objectCtTimeout, "ct expectation": objectCtExpectation,
+}
+
+// objectKind is the words for a kind of objects.
+func objectKind(kind uint32) string {
+	for words, k := range objectTypes {
+		if k == kind {
+			return words
+		}
+	}
+	return "object"
 }
 
 type objectKey struct {
@@ -221,10 +232,10 @@ func (t *table) expectationAttrs(o *CtExpectation) attrs {
 	}
 	port, err := typeInetService.value(o.DPort.Text, 16)
 	if err != nil {
-		fail(o.DPort.Pos, "%v", err)
+		failValue(o.DPort.Pos, err)
 	}
 	a.bytes(3, port)
-	a.u32(4, uint32(milliseconds64(*o.Timeout)))
+	a.bytes(4, binary.NativeEndian.AppendUint32(nil, uint32(milliseconds64(*o.Timeout)))) // in the machine's order
 	a.u8(5, uint8(integer(o.Size, 8)))
 	return a
 }
@@ -269,7 +280,7 @@ func (r *rule) objectRef(s *ObjectRef) {
 	switch name := s.Name.(type) {
 	case *Value:
 		if r.objects[objectKey{kind, name.Text}] == nil {
-			fail(name.Pos, "table %s has no %s %q", r.Name, s.Kind, name.Text)
+			failMissing(name.Pos, "", "table %s has no %s %q", r.Name, s.Kind, name.Text)
 		}
 		a.u32(unix.NFTA_OBJREF_IMM_TYPE, kind)
 		a.str(unix.NFTA_OBJREF_IMM_NAME, name.Text)
@@ -295,6 +306,7 @@ func (r *rule) objectMap(m *Map, kind uint32) (*term, *set) {
 	switch of := m.Of.(type) {
 	case *SetLiteral:
 		w := wantOf(key)
+		w.max = 0
 		l := r.literal(of, w)
 		template := key
 		if template.kind != concat {

@@ -18,7 +18,7 @@ const (
 // read, and all of them.
 func Parse(text string) (*File, Errors) {
 	if len(text) > maxText {
-		return &File{}, Errors{{Pos{1, 1}, fmt.Sprintf("the text has %d bytes; at most %d are read", len(text), maxText), ""}}
+		return &File{}, Errors{{Pos: Pos{1, 1}, Text: fmt.Sprintf("the text has %d bytes; at most %d are read", len(text), maxText)}}
 	}
 	p := &parser{text: text, tokens: lex(text), file: &File{}, scope: newScope(nil)}
 	for p.tok().kind != tokenEnd && len(p.errs) < maxErrors {
@@ -191,7 +191,7 @@ func (p *parser) expectWord(words ...string) string {
 // fail notes a mistake and gives up the item at hand.
 func (p *parser) fail(pos Pos, hint, format string, args ...any) {
 	if !p.bad && len(p.errs) < maxErrors {
-		p.errs = append(p.errs, &Error{pos, fmt.Sprintf(format, args...), hint})
+		p.errs = append(p.errs, &Error{Pos: pos, Text: fmt.Sprintf(format, args...), Hint: hint})
 	}
 	p.bad = true
 }
@@ -324,14 +324,16 @@ func (p *parser) valueNumber(what string) *Value {
 	return &Value{Pos: p.pos()}
 }
 
-// comment takes the string behind `comment`.
-func (p *parser) comment() string {
-	p.i++
-	pos := p.pos()
-	text := p.str("a comment in quotes")
-	// NFTNL_UDATA_COMMENT_MAXLEN of libnftnl.
-	if len(text) > 128 {
-		p.fail(pos, "", "the comment has %d bytes; the most is 128", len(text))
+// comment takes `comment` and the string behind it.
+func (p *parser) comment(to *string) {
+	said := p.advance()
+	if *to != "" {
+		p.fail(said.Pos, "", "there is a comment already")
 	}
-	return text
+	pos := p.pos()
+	*to = p.str("a comment in quotes")
+	// NFTNL_UDATA_COMMENT_MAXLEN of libnftnl.
+	if len(*to) > 128 {
+		p.fail(pos, "", "the comment has %d bytes; the most is 128", len(*to))
+	}
 }

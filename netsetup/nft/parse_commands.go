@@ -35,7 +35,7 @@ func (p *parser) command() {
 	}
 	switch verb {
 	case Add, Create:
-		p.addCommand(t.Pos, verb, ok)
+		p.addCommand(t.Pos, verb)
 	case Insert:
 		p.expectWord("rule")
 		p.ruleCommand(t.Pos, Insert)
@@ -45,10 +45,10 @@ func (p *parser) command() {
 }
 
 // addCommand reads what follows add or create, or is there without either.
-func (p *parser) addCommand(pos Pos, verb Verb, said bool) {
+func (p *parser) addCommand(pos Pos, verb Verb) {
 	t := p.tok()
 	if !p.isWord(kinds...) {
-		if said || p.after(1).kind != tokenWord || p.after(2).kind == tokenEnd || didYouMean(t.text, commandWords) != "" && !isFamily(t.text) {
+		if verb == Create || !p.atRule() {
 			p.unexpected("a command, such as `table`", commandWords...)
 			return
 		}
@@ -84,6 +84,25 @@ func (p *parser) addCommand(pos Pos, verb Verb, said bool) {
 			p.emit(c)
 		}
 	}
+}
+
+// atRule reports whether a rule without `rule` is at hand: `ip t c accept`.
+func (p *parser) atRule() bool {
+	n := 0
+	if isFamily(p.tok().text) {
+		n = 1
+	}
+	for range 2 {
+		if t := p.after(n); t.kind != tokenWord || reserved[t.text] {
+			return false
+		}
+		n++
+	}
+	switch p.after(n).kind {
+	case tokenWord, '@', '(':
+		return true
+	}
+	return false
 }
 
 // emit adds a command that was read without a mistake.

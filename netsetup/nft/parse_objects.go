@@ -51,7 +51,7 @@ func (p *parser) object(c *AddObject, kind string) bool {
 				read()
 			}
 			if p.isWord("comment") {
-				c.Comment = p.comment()
+				p.comment(&c.Comment)
 			}
 		})
 		p.leave()

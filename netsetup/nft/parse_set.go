@@ -13,7 +13,7 @@ func (p *parser) setBlock(c *AddSet) {
 	p.enter()
 	p.items(keep(p, c, func() {
 		if p.isWord("comment") {
-			c.Comment = p.comment()
+			p.comment(&c.Comment)
 			return
 		}
 		if p.isWord(statefulWords...) {
@@ -144,7 +144,8 @@ func (p *parser) setLiteral(m mode) *SetLiteral {
 	return set
 }
 
-// element reads one element. A set in its place stands for its elements.
+// element reads one element. A set in its place, or in that of its key, stands
+// for its elements.
 func (p *parser) element(m mode, list *[]*Element) {
 	if p.is('{') {
 		*list = append(*list, p.setLiteral(m).Elements...)
@@ -156,10 +157,6 @@ func (p *parser) element(m mode, list *[]*Element) {
 	} else {
 		e.Key = p.concat(m)
 	}
-	if set, ok := e.Key.(*SetLiteral); ok {
-		*list = append(*list, set.Elements...)
-		return
-	}
 	p.elementOptions(e)
 	if p.take(':') {
 		p.skipNewlines()
@@ -170,7 +167,20 @@ func (p *parser) element(m mode, list *[]*Element) {
 		}
 		p.elementOptions(e)
 	}
-	*list = append(*list, e)
+	set, ok := e.Key.(*SetLiteral)
+	if !ok {
+		*list = append(*list, e)
+		return
+	}
+	for _, inner := range set.Elements {
+		if e.Data == nil {
+			*list = append(*list, inner)
+			continue
+		}
+		c := *e
+		c.Key = inner.Key
+		*list = append(*list, &c)
+	}
 }
 
 var elementWords = []string{"timeout", "expires", "comment", "counter", "limit", "quota", "ct", "last"}
@@ -184,7 +194,7 @@ func (p *parser) elementOptions(e *Element) {
 		case p.takeWord("expires"):
 			e.Expires = p.time()
 		case p.isWord("comment"):
-			e.Comment = p.comment()
+			p.comment(&e.Comment)
 		case p.isWord(statefulWords...):
 			e.Stmts = append(e.Stmts, p.stateful())
 		default:

@@ -20,7 +20,7 @@ func (p *parser) rule(r *AddRule) {
 				p.unexpected("a statement before the comment of a rule")
 				return
 			}
-			r.Comment = p.comment()
+			p.comment(&r.Comment)
 			break
 		}
 		r.Stmts = append(r.Stmts, p.statement())
@@ -233,7 +233,11 @@ func (p *parser) match(pos Pos, left Expr) Stmt {
 		if m.Op == "" {
 			m.Op = "=="
 		}
+		t := p.tok()
 		mask := p.list(constants, p.binary(constants, 1))
+		if _, ok := mask.(*List); !ok {
+			p.fail(t.Pos, "a mask is written with `&`, as in `tcp flags & syn == syn`", "found %s, expected the length of a prefix, or flags with `,` between them", describe(t))
+		}
 		m.Left = &Binary{pos, "&", left, mask}
 	}
 	return m
@@ -360,7 +364,21 @@ func (p *parser) queue(pos Pos) Stmt {
 
 // queueNumber reads a number, or a range of them.
 func (p *parser) queueNumber() Expr {
-	first := p.valueNumber("the number of a queue")
+	if p.is('$') {
+		pos := p.pos()
+		switch e := p.variable().(type) {
+		case *Value:
+			return p.queueRange(e)
+		case *Range:
+			return e
+		}
+		p.fail(pos, "", "the variable does not stand for the number of a queue")
+		return nil
+	}
+	return p.queueRange(p.valueNumber("the number of a queue"))
+}
+
+func (p *parser) queueRange(first *Value) Expr {
 	if !p.take('-') {
 		return first
 	}

@@ -80,7 +80,7 @@ func (p *parser) tablePart(table *AddTable, parts *tableParts) {
 		p.flags(&table.Flags)
 	case "comment":
 		p.i--
-		table.Comment = p.comment()
+		p.comment(&table.Comment)
 	case "chain":
 		c := &AddChain{Pos: t.Pos, Table: table.Table, Name: p.name("a chain")}
 		rules := p.chainBlock(c)
@@ -156,7 +156,7 @@ func (p *parser) chainBlock(c *AddChain) (rules []*AddRule) {
 		case p.takeWord("flags"):
 			p.flags(&c.Flags)
 		case p.isWord("comment"):
-			c.Comment = p.comment()
+			p.comment(&c.Comment)
 		case p.isWord("hook", "priority"):
 			p.fail(t.Pos, "as in `type filter hook input priority filter`", "found `%s`, expected `type` before it", t.text)
 		default:

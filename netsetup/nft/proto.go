@@ -253,7 +253,9 @@ func (r *rule) matchUpper(pos Pos, below, upper *Header) {
 
 // equal emits that a term is a number.
 func (r *rule) equal(left *term, n *big.Int) {
-	r.into(left, func(reg int) { r.compare(reg, cmpEq, export(n, left.bits, left.order)) })
+	v := export(n, left.bits, left.order)
+	r.noteMatch(left, v)
+	r.into(left, func(reg int) { r.compare(reg, cmpEq, v) })
 }
 
 // needEther emits that the packet came in over Ethernet.

@@ -39,7 +39,7 @@ func (r *rule) rejection(s *Reject) (rejectType, uint8) {
 		}
 		b, err := how.Code.value(s.Code.Text, 8)
 		if err != nil {
-			fail(s.Code.Pos, "%v", err)
+			failValue(s.Code.Pos, err)
 		}
 		return how, b[0]
 	}
@@ -80,20 +80,14 @@ func (r *rule) checkRejectFamily(s *Reject, of Family) {
 
 // rejectDependency matches in front of the rule what the answer is for.
 func (r *rule) rejectDependency(s *Reject, how rejectType) {
-	before := r.out
-	r.out = nil
 	switch {
-	case how.Type == unix.NFT_REJECT_TCP_RST:
-		if r.proto.at[TransportLayer] == nil {
-			r.needLower(s.Pos, &payloadLoad{header: tcpHeader, base: TransportLayer})
-		}
+	case how.Type == unix.NFT_REJECT_TCP_RST && r.proto.at[TransportLayer] == nil:
+		r.inFront(func() { r.needLower(s.Pos, &payloadLoad{header: tcpHeader, base: TransportLayer}) })
 	case how.Type == unix.NFT_REJECT_ICMP_UNREACH && r.proto.at[NetworkLayer] == nil:
 		h := ipHeader
 		if how.Family == FamilyIP6 {
 			h = ip6Header
 		}
-		r.needLower(s.Pos, &payloadLoad{header: h, base: NetworkLayer})
+		r.inFront(func() { r.needLower(s.Pos, &payloadLoad{header: h, base: NetworkLayer}) })
 	}
-	r.front = append(r.out, r.front...)
-	r.out = before
 }

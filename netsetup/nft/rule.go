@@ -16,6 +16,7 @@ type rule struct {
 	front    []Expression
 	next     int // first free register, in words of 32 bits
 	terminal bool
+	matches  []payloadMatch // since the last statement that is no match
 }
 
 // verdictRegister is the register that the kernel takes a verdict from.
@@ -31,8 +32,12 @@ func (t *table) rule(in *AddRule) *Rule {
 		if r.terminal {
 			fail(s.At(), "what comes after a verdict is never reached")
 		}
+		if _, ok := s.(*Match); !ok {
+			r.mergeMatches()
+		}
 		r.statement(s, i == len(in.Stmts)-1)
 	}
+	r.mergeMatches()
 	if len(in.Comment) > commentMax {
 		fail(in.Pos, "a comment has at most %d bytes", commentMax)
 	}

@@ -1,6 +1,7 @@
 package nft
 
 import (
+	"math"
 	"math/big"
 
 	"golang.org/x/sys/unix"
@@ -75,6 +76,8 @@ func (r *rule) payloadField(e *Payload) (*payloadLoad, *Field) {
 		failHint(e.Pos, didYouMean(e.Field, h.fieldNames()), "%s has no field %q", e.Proto, e.Field)
 	}
 	l := &payloadLoad{header: h, field: f, base: h.Base, offset: f.Offset, bits: f.Bits}
+	// The ports of whatever protocol need no match of it.
+	l.raw = h == thHeader
 	l.says = h.saysNext(f) || h == ipHeader && f.Name == "protocol" || h == ip6Header && f.Name == "nexthdr"
 	r.needPayload(e.Pos, l)
 	return l, f
@@ -142,12 +145,7 @@ func (r *rule) needIP(pos Pos, h *Header) {
 	if below == nil {
 		r.conflict(pos, familyHeader(r.Family), h)
 	}
-	// In front of all else, as nft puts it.
-	before := r.out
-	r.out = nil
-	r.matchUpper(pos, below, h)
-	r.front = append(r.out, r.front...)
-	r.out = before
+	r.inFront(func() { r.matchUpper(pos, below, h) })
 }
 
 func (r *rule) exthdr(e *Exthdr, present bool) *term {
@@ -392,8 +390,17 @@ func (r *rule) numgen(e *Numgen, w want) *term {
 		fail(e.Pos, "numgen is inc or random, modulo at least 1")
 	}
 	t := loadTerm(e.Pos, &numgenLoad{mode: mode, mod: e.Mod, offset: e.Offset}, generated(w), HostEndian, 32)
-	t.max = uint64(e.Mod) + uint64(e.Offset) - 1
+	t.max = highest(e.Pos, e.Mod, e.Offset)
 	return t
+}
+
+// highest is the highest number below mod, and offset more.
+func highest(pos Pos, mod, offset uint32) uint64 {
+	n := uint64(mod) + uint64(offset) - 1
+	if n > math.MaxUint32 {
+		fail(pos, "modulo and offset give numbers of more than 32 bits")
+	}
+	return n
 }
 
 func (r *rule) hash(e *Hash, w want) *term {
@@ -405,9 +412,10 @@ func (r *rule) hash(e *Hash, w want) *term {
 		}
 	}
 	t := loadTerm(e.Pos, l, generated(w), HostEndian, 32)
-	if e.Mod > 0 {
-		t.max = uint64(e.Mod) + uint64(e.Offset) - 1
+	if e.Mod == 0 {
+		fail(e.Pos, "a hash is modulo at least 1")
 	}
+	t.max = highest(e.Pos, e.Mod, e.Offset)
 	return t
 }
 

@@ -44,6 +44,7 @@ type element struct {
 	pos    Pos
 	key    *term
 	data   *term
+	object string   // what a map of objects gives
 	source *Element // nil: of a set that the compiler made
 }
 
@@ -60,13 +61,37 @@ func (s *set) title() string {
 }
 
 func (t *table) addSet(cmd *AddSet) {
-	if s := t.sets[cmd.Name]; s != nil {
-		if cmd.Verb == Create {
-			fail(cmd.Pos, "%s is there already", s.title())
+	s := t.newSet(cmd)
+	if old := t.sets[cmd.Name]; old != nil {
+		switch {
+		case cmd.Verb == Create:
+			fail(cmd.Pos, "%s is there already", old.title())
+		case !old.same(s):
+			fail(cmd.Pos, "%s is there already, and is not the same", old.title())
 		}
-		s.pending = append(s.pending, cmd.Elements...)
+		old.pending = append(old.pending, cmd.Elements...)
 		return
 	}
+	s.ID = t.nextSetID()
+	t.sets[cmd.Name] = s
+	t.named = append(t.named, s)
+}
+
+// same reports whether another set has the same type and settings.
+func (s *set) same(o *set) bool {
+	sameData := s.data == nil && o.data == nil ||
+		s.data != nil && o.data != nil && sameType(s.data.typ, o.data.typ) && s.data.size() == o.data.size()
+	samePolicy := s.Policy == nil && o.Policy == nil || s.Policy != nil && o.Policy != nil && *s.Policy == *o.Policy
+	return s.isMap == o.isMap && sameType(s.key.typ, o.key.typ) && s.key.size() == o.key.size() &&
+		sameData && samePolicy && s.dataInterval == o.dataInterval && s.ObjType == o.ObjType && s.Flags == o.Flags &&
+		s.Timeout == o.Timeout && s.GC == o.GC && s.Size == o.Size && len(s.Exprs) == len(o.Exprs)
+}
+
+// keyMax is NFT_DATA_VALUE_MAXLEN: the bytes of all registers.
+const keyMax = registerWords * 4
+
+// newSet makes a set as it is described, without a number.
+func (t *table) newSet(cmd *AddSet) *set {
 	checkName(cmd.Pos, cmd.Name)
 	s := &set{
 		Set:   &Set{Pos: cmd.Pos, Name: cmd.Name, Comment: cmd.Comment},
@@ -84,13 +109,17 @@ func (t *table) addSet(cmd *AddSet) {
 		failHint(cmd.Pos, "add `flags interval`", "auto-merge is for sets of ranges")
 	}
 	s.key = t.setType(cmd.Pos, cmd.KeyTypes, cmd.KeyTypeof)
+	switch {
+	case s.key.typ == typeVerdict:
+		fail(cmd.Pos, "a verdict is not what a set or map can be looked up by")
+	case s.key.size() > keyMax:
+		fail(cmd.Pos, "the key has %d bytes, more than the %d that the kernel takes", s.key.size(), keyMax)
+	}
 	if cmd.IsMap {
 		s.setDataType(cmd)
 	}
 	s.setSettings(cmd)
-	s.ID = t.nextSetID()
-	t.sets[cmd.Name] = s
-	t.named = append(t.named, s)
+	return s
 }
 
 func (t *table) nextSetID() uint32 {
@@ -101,6 +130,7 @@ func (t *table) nextSetID() uint32 {
 // setType is what a set is of.
 func (t *table) setType(pos Pos, names []*Value, typeof Expr) *term {
 	if typeof != nil {
+		checkTypeof(typeof)
 		r := t.newRule()
 		r.proto.anything = true
 		return r.eval(typeof, want{})
@@ -122,9 +152,27 @@ func (t *table) setType(pos Pos, names []*Value, typeof Expr) *term {
 	if len(parts) == 1 {
 		return parts[0]
 	}
+	for _, p := range parts {
+		if p.typ == typeVerdict {
+			fail(p.pos, "a verdict cannot be part of a concatenation")
+		}
+	}
 	c := &term{pos: names[0].Pos, kind: concat, parts: parts, typ: concatType(parts)}
 	c.bits = c.size() * 8
 	return c
+}
+
+// checkTypeof refuses what is computed, which has no type of its own to leave
+// with a set.
+func checkTypeof(e Expr) {
+	switch e := e.(type) {
+	case *Binary:
+		fail(e.Pos, "typeof takes what a packet is asked for, not what is computed of it")
+	case *Concat:
+		for _, item := range e.Items {
+			checkTypeof(item)
+		}
+	}
 }
 
 // setDataType is what a map gives.
@@ -176,7 +224,7 @@ func (s *set) setSettings(cmd *AddSet) {
 func (t *table) addElements(cmd *AddElements) {
 	s := t.sets[cmd.Set]
 	if s == nil {
-		failHint(cmd.Pos, didYouMean(cmd.Set, slices.Sorted(maps.Keys(t.sets))), "table %s has no set or map %q", t.Name, cmd.Set)
+		failMissing(cmd.Pos, didYouMean(cmd.Set, slices.Sorted(maps.Keys(t.sets))), "table %s has no set or map %q", t.Name, cmd.Set)
 	}
 	if cmd.Verb == Delete || cmd.Verb == Destroy {
 		fail(cmd.Pos, "taking elements away is not supported")
@@ -203,8 +251,37 @@ func (s *set) compileElements() {
 	s.fill(list)
 }
 
-// checkElement refuses ranges in a set that is not of ranges.
+// needTimeouts refuses the timeout of an element in a set that has none.
+func (s *set) needTimeouts(pos Pos) {
+	if s.Flags&setTimeout == 0 {
+		failHint(pos, "add `flags timeout` to it", "%s has no timeouts", s.title())
+	}
+}
+
+// checkSource refuses what an element cannot have in the set: timeouts, and
+// statements other than those of the set.
+func (s *set) checkSource(e *Element) {
+	if e.Timeout != nil || e.Expires != nil {
+		s.needTimeouts(e.Pos)
+	}
+	switch {
+	case len(e.Stmts) == 0:
+	case len(s.Exprs) == 0 && s.Flags&setEval == 0:
+		failHint(e.Stmts[0].At(), "say it in the set as well, or add `flags dynamic`", "%s has no statements", s.title())
+	case len(s.Exprs) > 0 && len(e.Stmts) != len(s.Exprs):
+		fail(e.Stmts[0].At(), "an element of %s has %d statements, not %d", s.title(), len(s.Exprs), len(e.Stmts))
+	case len(s.Exprs) > 0:
+		for i, st := range e.Stmts {
+			if x := stateful(st); x.Name != s.Exprs[i].Name {
+				fail(st.At(), "%s has %s here, not %s", s.title(), s.Exprs[i].Name, x.Name)
+			}
+		}
+	}
+}
+
+// checkElement refuses what the set does not take, such as ranges.
 func (s *set) checkElement(el *element) {
+	s.checkSource(el.source)
 	parts := []*term{el.key}
 	if el.key.kind == concat {
 		parts = el.key.parts
@@ -231,7 +308,7 @@ func (s *set) elementData(r *rule, el *element) {
 		return
 	}
 	if s.data == nil {
-		el.data = r.eval(e.Data, want{typ: typeString})
+		el.object = s.objectName(e.Data)
 		return
 	}
 	w := wantOf(s.data)
@@ -252,6 +329,18 @@ func (s *set) elementData(r *rule, el *element) {
 	if !s.dataInterval {
 		fail(e.Data.At(), "%s gives single values, not ranges", s.title())
 	}
+}
+
+// objectName is the name of the object that a map gives.
+func (s *set) objectName(e Expr) string {
+	v, ok := e.(*Value)
+	if !ok {
+		fail(e.At(), "%s gives objects, by their names", s.title())
+	}
+	if s.t.objects[objectKey{s.ObjType, v.Text}] == nil {
+		fail(v.Pos, "table %s has no %s %q", s.t.Name, objectKind(s.ObjType), v.Text)
+	}
+	return v.Text
 }
 
 // fill gives the set its elements, in the form that the kernel takes.
@@ -319,9 +408,9 @@ func (s *set) add(el *element, out *SetElement) {
 		}
 	}
 	switch {
+	case el.object != "":
+		out.Object = el.object
 	case el.data == nil:
-	case s.ObjType != 0:
-		out.Object = stringOf(el.data)
 	case el.data.kind == decision:
 		if el.data.chainID != 0 {
 			fail(el.data.pos, "a chain without a name is not supported in a map")
@@ -348,15 +437,6 @@ func (s *set) exportData(d *term) []byte {
 		out = append(pad(out), export(hi, d.bits, d.order)...)
 	}
 	return out
-}
-
-// stringOf is the text of a string constant.
-func stringOf(t *term) string {
-	b := t.export()
-	if i := slices.Index(b, 0); i >= 0 {
-		b = b[:i]
-	}
-	return string(b)
 }
 
 // finish fills in what depends on all else.
@@ -388,7 +468,11 @@ func (s *set) finish() {
 		u.bytes(udataSetKeyTypeof, d)
 	}
 	if s.data != nil {
-		if d := typeofData(s.data); d != nil {
+		data := s.data
+		if data.typ == typeVerdict {
+			data = &term{kind: decision}
+		}
+		if d := typeofData(data); d != nil {
 			u.bytes(udataSetDataTypeof, d)
 		}
 		n := uint32(0)
@@ -441,6 +525,9 @@ func (r *rule) completeAnonymous(s *set, lit *term) {
 	// nft merges the ranges of sets, as they overlap or touch, and says so.
 	s.autoMerge = s.Flags&setInterval != 0 && !s.isMap
 	for _, el := range lit.elems {
+		if el.source != nil {
+			s.checkSource(el.source)
+		}
 		s.elementData(r, el)
 	}
 	s.fill(lit.elems)
@@ -452,6 +539,7 @@ func (r *rule) completeAnonymous(s *set, lit *term) {
 // spare the kernel work is done to *key too.
 func (r *rule) anonymousMap(lit *SetLiteral, key **term, data *term) *set {
 	w := wantOf(*key)
+	w.max = 0 // as nft has it: what can never be looked up may be there
 	l := r.literal(lit, w)
 	*key = transfer(*key, keysOf(l.elems)...)
 	template := *key

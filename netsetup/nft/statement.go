@@ -51,6 +51,8 @@ func (r *rule) statement(s Stmt, last bool) {
 		r.emit("exthdr", a)
 	case *Update:
 		r.update(s)
+	case *Meter:
+		r.meter(s)
 	case *FlowAdd:
 		r.flowAdd(s)
 	case *Synproxy:
@@ -157,7 +159,7 @@ func (r *rule) logLevel(s *Log, a *attrs, flags uint32) {
 func integer(v *Value, bits int) uint64 {
 	b, err := typeInteger.value(v.Text, bits)
 	if err != nil {
-		fail(v.Pos, "%v", err)
+		failValue(v.Pos, err)
 	}
 	n := uint64(0)
 	for _, c := range b {
@@ -279,13 +281,26 @@ func (r *rule) update(s *Update) {
 	if !ok {
 		fail(s.Pos, "a packet can add to, update or delete from a set, not %s", s.Op)
 	}
-	key := r.updatePart(s.Key.Key, set.key)
+	r.updateSet(s, set, op, r.updatePart(s.Key.Key, set.key))
+}
+
+// updateSet emits an update, with its key evaluated.
+func (r *rule) updateSet(s *Update, set *set, op uint32, key *term) {
 	var data *term
 	switch {
+	case s.Key.Comment != "" || s.Key.Expires != nil:
+		fail(s.Key.Pos, "what a packet adds to a set has neither comment nor expires")
+	case set.ObjType != 0:
+		fail(s.Pos, "a packet cannot add to a map of objects")
 	case s.Key.Data != nil && set.data != nil:
 		data = r.updatePart(s.Key.Data, set.data)
 	case s.Key.Data != nil:
 		fail(s.Key.Data.At(), "%s gives nothing to its elements", set.title())
+	case set.isMap && op != nftDynsetDelete:
+		fail(s.Key.Pos, "an element of a map has what it gives behind a colon")
+	}
+	if s.Key.Timeout != nil {
+		set.needTimeouts(s.Key.Pos)
 	}
 	set.Flags |= setEval
 	var a attrs
@@ -302,7 +317,30 @@ func (r *rule) update(s *Update) {
 		a.u64(unix.NFTA_DYNSET_TIMEOUT, milliseconds64(*s.Key.Timeout))
 	}
 	r.updateExprs(s, &a)
-	r.emit("dynset", a)
+	r.emitSet("dynset", a, set)
+}
+
+// meter compiles an update of a set of its own, which has the name of the meter.
+func (r *rule) meter(s *Meter) {
+	key := r.eval(s.Key.Key, want{})
+	if key.isConstant() {
+		fail(s.Key.At(), "a meter is of something of the packet, not constant")
+	}
+	if r.sets[s.Name] != nil {
+		fail(s.Pos, "table %s has a set of the name %q already", r.table.Name, s.Name)
+	}
+	own := &set{
+		Set: &Set{Pos: s.Pos, Name: s.Name, ID: r.nextSetID(), Anonymous: true, Flags: setAnonymous, Size: s.Size},
+		t:   r.table, key: key,
+	}
+	op := uint32(unix.NFT_DYNSET_OP_ADD)
+	if s.Key.Timeout != nil {
+		own.Flags |= setTimeout
+		op = unix.NFT_DYNSET_OP_UPDATE
+	}
+	r.updateSet(&Update{Pos: s.Pos, Key: s.Key}, own, op, key)
+	own.finish()
+	r.Sets = append(r.Sets, own.Set)
 }
 
 // Numbers of nf_tables.h that golang.org/x/sys/unix has not.
@@ -341,7 +379,7 @@ func (r *rule) updatePart(e Expr, template *term) *term {
 	w := wantOf(template)
 	w.bits = template.bits
 	t := r.eval(e, w)
-	if t.isConstant() && t.kind != constant {
+	if t.isConstant() && !t.isSingle() {
 		fail(e.At(), "what a packet adds to a set is one value")
 	}
 	if t.typ != typeInteger && !sameType(t.typ, template.typ) {
@@ -352,7 +390,7 @@ func (r *rule) updatePart(e Expr, template *term) *term {
 
 func (r *rule) flowAdd(s *FlowAdd) {
 	if r.flowtables[s.Flowtable] == nil {
-		failHint(s.Pos, didYouMean(s.Flowtable, slices.Sorted(maps.Keys(r.flowtables))), "table %s has no flowtable %q", r.Name, s.Flowtable)
+		failMissing(s.Pos, didYouMean(s.Flowtable, slices.Sorted(maps.Keys(r.flowtables))), "table %s has no flowtable %q", r.Name, s.Flowtable)
 	}
 	var a attrs
 	a.str(1, s.Flowtable) // NFTA_FLOW_TABLE_NAME

@@ -50,6 +50,8 @@ func typeofParts(t *term) (kind uint32, data udata, ok bool) {
 	case loaded:
 		kind, data = t.load.userData()
 		return kind, data, true
+	case decision:
+		return kindVerdict, nil, true
 	case concat:
 		for i, p := range t.parts {
 			for p.kind == computed || p.kind == swapped {
