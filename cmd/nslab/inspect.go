@@ -79,8 +79,8 @@ func (a *app) inspectCommand() *cobra.Command {
 		Short: "Show all that the kernel has of a lab",
 		Long: `Shows the namespaces of a running lab as the kernel has them: inode numbers and the
 processes inside, interfaces with their peers, addresses and counters, routes,
-rules, fixed neighbours, and the tables, chains and rules of nftables with what they
-have counted and the line of the file each comes from. A namespace's inode is what
+rules, fixed neighbours; the tables, chains and rules of nftables, with what they
+counted and the line of the file that each comes from. A namespace's inode is what
 lsns and /proc/PID/ns show.`,
 		Example: `  nslab inspect campus
   nslab inspect campus/r1

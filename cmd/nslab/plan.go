@@ -36,8 +36,8 @@ func (a *app) planCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan [FILE|LAB]",
 		Short: "Show what up would change",
-		Long: `Shows what up would change, in the words of ip: + adds, ~ changes, - removes.
-Nothing is changed. For a lab that does not run it needs no root.`,
+		Long: `Shows what up would change, in the words of ip and nft: + adds, ~ changes,
+- removes. Nothing is changed. For a lab that does not run it needs no root.`,
 		Example: `  nslab plan lab.yaml
   nslab plan campus --check   exit status 6 if the lab is not what its file says
   nslab plan -o json lab.yaml | jq -r '.changes[].command'`,

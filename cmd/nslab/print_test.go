@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -135,6 +136,22 @@ func TestInspect(t *testing.T) {
 		n.Routes = append(n.Routes, netsetup.Route{Origin: netsetup.Foreign, Protocol: 12, Dst: netip.MustParsePrefix("10.7.0.0/16"),
 			Table: 254, Type: netsetup.Unicast, Nexthops: []netsetup.Nexthop{{Dev: "eth0", Weight: 1}}})
 	})
+	rules := func(text string) []netsetup.Table { return kerneltest.Tables("quickstart", text) }
+	const text = "table inet filter {\n set s { type ipv4_addr; flags interval; elements = { 10.0.0.0/8 }; }\n counter c { packets 7 bytes 8 }\n chain input {\n" +
+		"  type filter hook input priority 0; policy drop;\n  iif eth0 accept\n  tcp dport 22 counter packets 5 bytes 6 accept\n %s }\n}"
+	k.Edit(func(s *netsetup.State) {
+		n := &s.Namespaces[0]
+		n.Tables = append(rules(fmt.Sprintf(text, "udp dport 53 drop\n")), rules("table ip other { }")...)
+		content, err := n.Tables[0].Compile(n.Index)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := content.Chains[0].Rules
+		r[len(r)-1].Text = "" // the kernel has no words for it
+		n.Tables[0].Content, n.Tables[0].Source = content, nil
+		n.Tables[1].Origin = netsetup.Manual
+	})
+	src.want.Namespaces[0].Tables = rules(fmt.Sprintf(text, ""))
 	have, err := netsetup.Observe(context.Background(), k, src.want)
 	if err != nil {
 		t.Fatal(err)
@@ -144,6 +161,7 @@ func TestInspect(t *testing.T) {
 	report := inspectReport{Lab: have.Lab}
 	for i := range have.Namespaces[:2] {
 		r := reportNamespace(&have.Namespaces[i], "node", stats)
+		reportTables(&r, &have.Namespaces[i], src.want)
 		r.Processes = append(r.Processes, process{42, "sleep"})
 		report.Namespaces = append(report.Namespaces, r)
 	}

@@ -251,14 +251,12 @@ func (e *Expression) describe() string {
 		return s
 	case "dynset":
 		return fmt.Sprintf("%s reg %d in %s", nameOf([]string{"add", "update", "delete"}, n(3)), n(4), e.setName(word(1)))
-	case "counter":
-		return fmt.Sprintf("counter packets %d bytes %d", n(2), n(1))
 	case "objref":
 		if get(2) != nil {
 			return objectNames[uint32(n(1))] + " name " + word(2)
 		}
 		return fmt.Sprintf("objref reg %d in %s", n(3), e.setName(word(4)))
-	case "notrack":
+	case "notrack", "counter": // what it has counted makes no difference
 		return e.Name
 	case "flow_offload":
 		return "flow add @" + word(1)
