@@ -193,6 +193,9 @@ func compileRoute(r *topology.Route) Route {
 	for _, h := range r.Nexthops {
 		out.Nexthops = append(out.Nexthops, Nexthop{Via: h.Via, Dev: h.Dev, Weight: max(h.Weight, 1), OnLink: h.OnLink})
 	}
+	if len(out.Nexthops) == 1 {
+		out.Nexthops[0].Weight = 1 // the only way has none
+	}
 	return out
 }
 

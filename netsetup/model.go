@@ -445,6 +445,9 @@ func (n *namespaceModel) playRoute(verb Verb, r Route) {
 	}
 	if verb != Delete {
 		r.Nexthops = slices.Clone(r.Nexthops)
+		if len(r.Nexthops) == 1 {
+			r.Nexthops[0].Weight = 1 // whatever was asked for
+		}
 		list = append(list, r)
 	}
 	if len(list) == 0 {

@@ -76,7 +76,7 @@ type Kernel interface {
 	// there carry the lab's name. An External one of which nothing is wanted need
 	// not be there. Of External and Root namespaces it gives only what can
 	// collide with want or is marked as this lab's. Of sysctls (and offloads) it
-	// reads those that want names. A namespace of the lab's name without the
+	// reads those that want or want.Before names. A namespace of the lab's name without the
 	// mark is an error (*NotOursError). The State is in the order that its types
 	// promise (State.Sort).
 	Observe(ctx context.Context, want *State) (*State, error)

@@ -42,6 +42,10 @@ type State struct {
 	Lab        string
 	File       string      // name of the topology file, for messages; "" when observed
 	Namespaces []Namespace // sorted by Name
+	// Before, of a wanted State, is what was wanted up to now; nil where that is
+	// not known. What it has settings for is observed too, so that a rollback can
+	// bring them back with the interfaces that they belong to.
+	Before *State
 }
 
 // NamespaceKind tells a namespace of the lab from those it only joins.

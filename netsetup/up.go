@@ -254,13 +254,35 @@ func rollback(ctx context.Context, k Kernel, want, before *State, cause error) e
 	target := before.Clone()
 	target.File = ""
 	for i := range target.Namespaces {
+		n := &target.Namespaces[i]
 		// What others did in the meantime stays; but for neighbours, since
 		// forwarding entries, which go with them, cannot be told apart.
-		target.Namespaces[i].Keep = topology.Keep{Addresses: true, Routes: true, Rules: true, Links: true}
+		n.Keep = topology.Keep{Addresses: true, Routes: true, Rules: true, Links: true}
+		// A bridge's MTU follows its ports, and would no more once it is set
+		// (net/bridge/br_device.c:br_change_mtu).
+		for j := range n.Links {
+			if l := &n.Links[j]; l.Kind == KindBridge && !givesMTU(want, n.Name, l.Name) && !givesMTU(want.Before, n.Name, l.Name) {
+				l.MTU = 0
+			}
+		}
 	}
 	result := &RolledBackError{Lab: want.Lab, Cause: cause}
 	result.Left, result.Err = force(ctx, k, want, target, nil)
 	return result
+}
+
+// givesMTU reports whether s, which may be nil, wants a link to have a certain
+// MTU.
+func givesMTU(s *State, namespace, link string) bool {
+	if s == nil {
+		return false
+	}
+	i := slices.IndexFunc(s.Namespaces, func(n Namespace) bool { return n.Name == namespace })
+	if i < 0 {
+		return false
+	}
+	l := findLink(&s.Namespaces[i], link)
+	return l != nil && l.MTU != 0
 }
 
 // force makes the lab be target as far as it can, going on after errors; seen

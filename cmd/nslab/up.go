@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
+	"nslab/topology"
 )
 
 func (a *app) upCommand() *cobra.Command {
@@ -62,12 +64,31 @@ reading the kernel back; on an error or Ctrl-C the lab returns to what it was.`,
 // that are given its name.
 func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netsetup.Options, bar *progress) (*netsetup.Plan, error) {
 	opt.Progress = bar.of(src.lab.Name)
+	src.want.Before = before(src)
 	plan, err := netsetup.Up(ctx, k, src.want, opt)
 	var failed *netsetup.RolledBackError
 	if err != nil && !(errors.As(err, &failed) && failed.Kept) {
 		return plan, err
 	}
 	return plan, errors.Join(err, netsetup.SaveFile(src.lab.Name, src.lab.File, src.data))
+}
+
+// before is what the running lab's last file asked for; nil where that is what
+// src asks for, or is not known.
+func before(src *source) *netsetup.State {
+	file, data, err := netsetup.LoadFile(src.lab.Name)
+	if err != nil || bytes.Equal(data, src.data) {
+		return nil
+	}
+	lab, err := topology.LoadAs(file, data, src.lab.Name)
+	if err != nil {
+		return nil
+	}
+	want, err := netsetup.Compile(lab)
+	if err != nil {
+		return nil
+	}
+	return want
 }
 
 // say prints a result in words for people; -q silences it.

@@ -63,3 +63,29 @@ func TestPortLeaves(t *testing.T) {
 		t.Errorf("%d ops were planned, %d needed: %v", len(plan.Ops), counting.Done, err)
 	}
 }
+
+// TestBridgeStillFollows rolls a change of a port's MTU back: the bridge, whose
+// MTU nobody set, follows its ports after that as before.
+func TestBridgeStillFollows(t *testing.T) {
+	k := newKernel(t)
+	want := pair()
+	a := &want.Namespaces[0]
+	a.Links[1].Master, a.Links[1].Port = "br0", &netsetup.Port{Learning: true}
+	a.Links = append(a.Links, netsetup.Link{Name: "br0", Kind: netsetup.KindBridge, Up: true, Bridge: &netsetup.Bridge{}})
+	up(t, k, want)
+	mtu := func(mtu int) {
+		linkOf(t, namespaceOf(t, want, "t.a"), "eth0").MTU = mtu
+	}
+	mtu(1400)
+	failing := &kerneltest.Faulty{Kernel: k, FailAt: 2}
+	b := namespaceOf(t, want, "t.b")
+	b.Addresses = []netsetup.Address{{Link: "eth0", Prefix: prefix("10.0.0.1/24")}}
+	if _, err := netsetup.Up(t.Context(), failing, want, netsetup.Options{}); err == nil {
+		t.Fatal("up did not fail")
+	}
+	mtu(1300)
+	up(t, k, want)
+	if got := linkOf(t, namespaceOf(t, observe(t, k, want), "t.a"), "br0").MTU; got != 1300 {
+		t.Errorf("the bridge has MTU %d, its port 1300", got)
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup"
 )
 
 // offloads are the pairs of ethtool(8) commands for what `offloads: off`
@@ -66,18 +68,27 @@ func (w *work) noOffloads(op int, link string) {
 	}
 }
 
-// offloads reads those of the links that want asks it of.
+// offloads reads those of the links of which they are wanted off, or were.
 func (o *observer) offloads() error {
-	if o.want == nil {
-		return nil
+	for _, n := range []*netsetup.Namespace{o.want, o.was} {
+		if n == nil {
+			continue
+		}
+		if err := o.offloadsOf(n.Links); err != nil {
+			return err
+		}
 	}
-	for i := range o.want.Links {
-		wanted := &o.want.Links[i]
+	return nil
+}
+
+func (o *observer) offloadsOf(links []netsetup.Link) error {
+	for i := range links {
+		wanted := &links[i]
 		if wanted.NoOffloads == nil {
 			continue
 		}
 		info := o.links.byName(wanted.Name)
-		if info == nil || info.at < 0 {
+		if info == nil || info.at < 0 || o.ns.Links[info.at].NoOffloads != nil {
 			continue
 		}
 		off, err := o.sp.sock.hasNoOffloads(wanted.Name)

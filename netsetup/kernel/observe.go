@@ -3,8 +3,8 @@ package kernel
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -46,6 +46,7 @@ type observer struct {
 	lab   string
 	sp    *space
 	want  *netsetup.Namespace // nil: not wanted
+	was   *netsetup.Namespace // of State.Before; may be nil
 	ns    netsetup.Namespace  // what was read
 	links linkTable
 	alias string // of lo
@@ -101,10 +102,7 @@ func (k *Kernel) Observe(ctx context.Context, want *netsetup.State) (*netsetup.S
 
 // observers gives one for each namespace to be read, open.
 func (k *Kernel) observers(want *netsetup.State) ([]*observer, error) {
-	wanted := make(map[string]*netsetup.Namespace, len(want.Namespaces))
-	for i := range want.Namespaces {
-		wanted[want.Namespaces[i].Name] = &want.Namespaces[i]
-	}
+	wanted, before := byName(want), byName(want.Before)
 	prefix := want.Lab + "."
 	names, err := netns.Names(prefix)
 	if err != nil {
@@ -118,7 +116,7 @@ func (k *Kernel) observers(want *netsetup.State) ([]*observer, error) {
 			return err
 		}
 		list = append(list, &observer{
-			lab: want.Lab, sp: sp, want: wanted[name],
+			lab: want.Lab, sp: sp, want: wanted[name], was: before[name],
 			ns: netsetup.Namespace{Kind: kind, Name: name, Inode: sp.handle.Inode()},
 		})
 		return nil
@@ -146,6 +144,18 @@ func (k *Kernel) observers(want *netsetup.State) ([]*observer, error) {
 		}
 	}
 	return list, add("", netsetup.Root)
+}
+
+// byName finds the namespaces of a State, which may be nil.
+func byName(s *netsetup.State) map[string]*netsetup.Namespace {
+	if s == nil {
+		return nil
+	}
+	m := make(map[string]*netsetup.Namespace, len(s.Namespaces))
+	for i := range s.Namespaces {
+		m[s.Namespaces[i].Name] = &s.Namespaces[i]
+	}
+	return m
 }
 
 // forgetGone closes the namespaces of a lab that have no name any more.

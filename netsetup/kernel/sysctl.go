@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -105,15 +106,13 @@ func (s *sysctls) write(p *procs, set *netsetup.Sysctl) error {
 	return errors.Join(err, unix.Close(fd))
 }
 
-// sysctls reads the settings that are wanted. One that is not there is left
-// out: the interface it belongs to may be missing too. So is one that has no
+// sysctls reads the settings that are wanted, or were. One that is not there is
+// left out: the interface it belongs to may be missing too. So is one that has no
 // value yet, as addrconf_sysctl_stable_secret of net/ipv6/addrconf.c says by EIO.
 func (o *observer) sysctls() error {
-	if o.want == nil || len(o.want.Sysctls) == 0 {
-		return nil
-	}
-	list := make([]netsetup.Sysctl, 0, len(o.want.Sysctls))
-	for _, s := range o.want.Sysctls {
+	names := o.settings()
+	list := make([]netsetup.Sysctl, 0, len(names))
+	for _, s := range names {
 		value, err := o.sp.sysctls.read(o.procs, s.Name, s.Value, o.in)
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EIO) {
 			continue
@@ -125,4 +124,26 @@ func (o *observer) sysctls() error {
 	}
 	o.ns.Sysctls = list
 	return nil
+}
+
+// settings are those to be read, with the values that are expected.
+func (o *observer) settings() []netsetup.Sysctl {
+	var list []netsetup.Sysctl
+	if o.want != nil {
+		list = o.want.Sysctls
+	}
+	if o.was == nil {
+		return list
+	}
+	named := make(map[string]bool, len(list))
+	for i := range list {
+		named[list[i].Name] = true
+	}
+	list = slices.Clone(list)
+	for _, s := range o.was.Sysctls {
+		if !named[s.Name] {
+			list = append(list, s)
+		}
+	}
+	return list
 }

@@ -40,12 +40,18 @@ func (k *Kernel) Observe(ctx context.Context, want *netsetup.State) (*netsetup.S
 	})
 	for i := range s.Namespaces {
 		n := &s.Namespaces[i]
-		at := slices.IndexFunc(want.Namespaces, func(w netsetup.Namespace) bool { return w.Name == n.Name })
 		n.Sysctls = slices.DeleteFunc(n.Sysctls, func(x netsetup.Sysctl) bool {
-			return at < 0 || !slices.ContainsFunc(want.Namespaces[at].Sysctls, func(w netsetup.Sysctl) bool { return w.Name == x.Name })
+			return !names(want, n.Name, x.Name) && !names(want.Before, n.Name, x.Name)
 		})
 	}
 	return s, nil
+}
+
+// names reports whether a State, which may be nil, names a setting.
+func names(s *netsetup.State, namespace, sysctl string) bool {
+	return s != nil && slices.ContainsFunc(s.Namespaces, func(n netsetup.Namespace) bool {
+		return n.Name == namespace && slices.ContainsFunc(n.Sysctls, func(x netsetup.Sysctl) bool { return x.Name == sysctl })
+	})
 }
 
 // State is all there is. The root namespace, named "", is the first.

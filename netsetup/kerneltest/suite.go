@@ -97,8 +97,10 @@ func checkSame(t *testing.T, step int, before, after *netsetup.State, plan *nets
 // was before: on the way to a new lab, and from one lab to another.
 func failures(t *testing.T, k netsetup.Kernel, lab string, seed uint64, faults int) {
 	rng := Rand(seed + 1)
+	var runs *netsetup.State // what was last brought up
 	for try := range faults {
 		want := RandomState(rng, lab)
+		want.Before = runs
 		before := observe(t, k, want)
 		plan := diff(t, before, want)
 		ops := slices.IndexFunc(plan.Ops, func(op netsetup.Op) bool { return op.Phase == netsetup.Unpublish })
@@ -117,6 +119,7 @@ func failures(t *testing.T, k netsetup.Kernel, lab string, seed uint64, faults i
 			if _, err := netsetup.Up(t.Context(), k, want, netsetup.Options{}); err != nil {
 				t.Fatalf("try %d: up: %v", try, err)
 			}
+			runs = want
 		}
 	}
 	t.Logf("failed or interrupted %d times; each time all was as before", faults)
@@ -140,6 +143,11 @@ func failOnce(t *testing.T, k netsetup.Kernel, want, before *netsetup.State, at 
 	now := observe(t, k, want)
 	if rest := diff(t, now, before); !rest.Empty() {
 		t.Errorf("rollback left:\n%s", commands(rest))
+	}
+	if runs := want.Before; runs != nil {
+		if rest := diff(t, observe(t, k, runs), runs); !rest.Empty() {
+			t.Errorf("after the rollback the lab is not what it was:\n%s", commands(rest))
+		}
 	}
 }
 
