@@ -86,7 +86,7 @@ func (b *bench) run() error {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	for _, measure := range []func() error{b.measureUp, b.measureValidate, b.measureVersion} {
+	for _, measure := range []func() error{b.measureUp, b.measureRules, b.measureValidate, b.measureVersion} {
 		if err := measure(); err != nil {
 			return err
 		}
