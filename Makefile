@@ -35,7 +35,7 @@ lint: ## check format, go vet and staticcheck
 fmt: ## format the code
 	gofmt -w .
 
-bench: build tools ## compare a ring of 1000 nodes with the least work that can make it
+bench: build tools ## compare with the least work that can do the same, and with nft
 	go run ./e2e/bench -nslab bin/nslab -floor $(FLOOR)
 
 demo: build ## make the quickstart lab, test it, take it down

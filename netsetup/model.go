@@ -30,11 +30,12 @@ type namespaceModel struct {
 }
 
 type routeKey struct {
-	dst           netip.Prefix
+	dst, from     netip.Prefix
 	table, metric int
+	tos           uint8
 }
 
-func (r *Route) key() routeKey { return routeKey{r.Dst, r.Table, r.Metric} }
+func (r *Route) key() routeKey { return routeKey{r.Dst, r.From, r.Table, r.Metric, r.TOS} }
 
 type neighborKey struct {
 	link string

@@ -148,7 +148,9 @@ func compareRouteKeys(a, b Route) int {
 	return cmp.Or(
 		comparePrefixes(a.Dst, b.Dst),
 		cmp.Compare(a.Table, b.Table),
-		cmp.Compare(a.Metric, b.Metric))
+		cmp.Compare(a.Metric, b.Metric),
+		cmp.Compare(a.TOS, b.TOS),
+		comparePrefixes(a.From, b.From))
 }
 
 func compareNexthops(a, b Nexthop) int {

@@ -187,7 +187,9 @@ type Route struct {
 	Dst      netip.Prefix
 	Table    int
 	Metric   int
-	Type     string
+	TOS      uint8        // observed, IPv4; 0 where wanted
+	From     netip.Prefix // observed, IPv6: for packets from there alone; not valid where wanted
+	Type     string       // one of those above; others are observed only
 	Src      netip.Addr
 	MTU      int
 	// Nexthops: sorted by Via, Dev; empty for the types that go nowhere.

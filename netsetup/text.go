@@ -249,6 +249,12 @@ func (r *Route) String() string {
 	} else {
 		b.WriteString(r.Dst.String())
 	}
+	if r.From.IsValid() {
+		b.WriteString(" from " + r.From.String())
+	}
+	if r.TOS != 0 {
+		fmt.Fprintf(&b, " tos %#x", r.TOS)
+	}
 	if len(r.Nexthops) == 1 {
 		b.WriteString(r.Nexthops[0].words(r.Dst.Addr().Is6()))
 	}

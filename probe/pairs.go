@@ -15,6 +15,7 @@ type side struct {
 	iface  string       // "" is any
 	prefix netip.Prefix // literal, else not valid
 	port   int
+	url    string     // of http: path and query
 	addr   netip.Addr // to probe, or to bind to; not valid where unknown or not to be bound
 }
 
@@ -32,7 +33,7 @@ func (s side) has(labels map[string]string) bool {
 }
 
 func (r *runner) side(t topology.Target) (side, error) {
-	s := side{iface: t.Interface, prefix: t.Prefix, port: t.Port}
+	s := side{iface: t.Interface, prefix: t.Prefix, port: t.Port, url: t.URL}
 	if t.Node == "" {
 		if !t.Prefix.IsValid() {
 			return s, errors.New("it names neither a node nor an address")
@@ -63,6 +64,9 @@ func sideText(t topology.Target) string {
 	}
 	if t.Port != 0 {
 		s += ":" + strconv.Itoa(t.Port)
+	}
+	if t.URL != "" {
+		s = "http://" + s + t.URL
 	}
 	return s
 }

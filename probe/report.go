@@ -118,7 +118,7 @@ type caseJSON struct {
 //	  name              of the case; with round unique in the report
 //	  item              name of the item of `tests:` that it comes from
 //	  round             which of --repeat, from 1; absent without it
-//	  verb              ping, tcp, udp, path, mtu, route, exec
+//	  verb              ping, tcp, udp, http, dns, path, mtu, route, exec
 //	  from, to          as in the file; an exec has no to
 //	  address           that was probed
 //	  family            ipv4, ipv6; absent for exec

@@ -18,14 +18,16 @@ import (
 	"nslab/topology"
 )
 
-// stream is the verbs tcp and udp.
+// stream is the verbs tcp and udp, and what http and dns have in common with
+// them.
 type stream struct {
 	tcp     bool
 	serve   bool   // the test serves the port on the target
 	payload []byte // nil: none is given
 	timeout time.Duration
-	slots   chan struct{} // how many connections there are at once
-	young   chan struct{} // as the window is of echoes
+	ask     func(*client) result // nil, or what http and dns do over the connection
+	slots   chan struct{}        // how many connections there are at once
+	young   chan struct{}        // as the window is of echoes
 
 	runner    *runner
 	listeners map[listenerKey]*listener
@@ -190,6 +192,9 @@ func (c *client) run(ctx context.Context) result {
 	if c.tcp {
 		return c.overTCP(fd)
 	}
+	if c.ask != nil {
+		return c.ask(c)
+	}
 	return c.overUDP()
 }
 
@@ -261,6 +266,9 @@ func (c *client) overTCP(fd int) result {
 	}
 	if err != nil {
 		return c.failure(err)
+	}
+	if c.ask != nil {
+		return c.ask(c)
 	}
 	rtt := time.Since(c.began)
 	if len(c.listeners) == 0 {

@@ -11,6 +11,10 @@ func (r *runner) verb(t *topology.Test) (verb, error) {
 	switch t.Verb {
 	case topology.Ping:
 		return newPinger(r, t), nil
+	case topology.HTTP:
+		return newHTTP(r, t)
+	case topology.DNS:
+		return newDNS(r, t)
 	case topology.Path:
 		return newPath(r, t), nil
 	case topology.MTU:

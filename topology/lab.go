@@ -251,6 +251,8 @@ const (
 	Ping    = "ping"
 	TCP     = "tcp"
 	UDP     = "udp"
+	HTTP    = "http"
+	DNS     = "dns"
 	Path    = "path"
 	MTU     = "mtu"
 	RouteTo = "route"
@@ -284,6 +286,14 @@ type Test struct {
 	Payload string // TCP, UDP
 	Listen  *bool  // TCP, UDP (Resolve: never nil for these)
 
+	Status  int      // HTTP; 0: not given (Resolve: 200)
+	Body    string   // HTTP: regular expression, as Stdout; "": anything
+	Headers []Header // HTTP
+
+	Query  string   // DNS: the name
+	Type   string   // DNS; "": not given (Resolve: A, or AAAA where Answer has an IPv6 address)
+	Answer []string // DNS: the records, or one code such as NXDOMAIN; nil: any record
+
 	Hops  []Text // Path: the routers in order, each a node or an address
 	Bytes int    // MTU: the largest packet that passes, with its IP header
 
@@ -298,6 +308,12 @@ type Test struct {
 	Table int        // RouteTo; 0: not checked
 }
 
+// Header is what a header of an HTTP answer has to be.
+type Header struct {
+	Name  string
+	Value string // regular expression, as Stdout
+}
+
 // Target is one side of one pair.
 type Target struct {
 	Pos       Pos
@@ -305,4 +321,5 @@ type Target struct {
 	Interface string       // "" means any
 	Prefix    netip.Prefix // a literal address (full length), or RouteTo's prefix; else not valid
 	Port      int          // 0: none
+	URL       string       // HTTP: path and query, beginning with /
 }

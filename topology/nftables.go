@@ -45,7 +45,7 @@ func (p *parser) nftables(n *yaml.Node, d *nodeDraft) {
 		p.rulesets = make(map[*yaml.Node]*Nftables)
 	}
 	p.rulesets[n] = nil
-	text, ok := p.text(n, "rules in nft's language", "table inet filter { … }")
+	text, ok := p.text(n, "a text in nft's language", "table inet filter { … }")
 	if !ok {
 		return
 	}

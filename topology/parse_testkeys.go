@@ -12,29 +12,31 @@ import (
 
 // verbs of tests, and what each reads.
 var (
-	verbs      = []string{Ping, TCP, UDP, Path, MTU, RouteTo, Exec}
-	laterVerbs = []string{"http", "dns", "bandwidth"}
+	verbs      = []string{Ping, TCP, UDP, HTTP, DNS, Path, MTU, RouteTo, Exec}
+	laterVerbs = []string{"bandwidth"}
 
 	verbExamples = map[string]string{
 		Ping: "ping: h1 -> h2", TCP: "tcp: h1 -> h2:80", UDP: "udp: h1 -> h2:53",
-		Path: "path: h1 -> h2", MTU: "mtu: h1 -> h2", RouteTo: "route: h1 -> 10.0.0.0/8", Exec: "exec: h1",
+		HTTP: "http: h1 -> http://h2:8080/", DNS: "dns: h1 -> h2", Path: "path: h1 -> h2", MTU: "mtu: h1 -> h2", RouteTo: "route: h1 -> 10.0.0.0/8", Exec: "exec: h1",
 	}
 
 	// keysOfVerbs are the keys that only some verbs have.
 	keysOfVerbs = map[string][]string{
-		"expect": {Ping, TCP, UDP}, "family": {Ping, TCP, UDP, Path, MTU, RouteTo},
+		"expect": {Ping, TCP, UDP, HTTP, DNS}, "family": {Ping, TCP, UDP, HTTP, DNS, Path, MTU, RouteTo},
 		"count": {Ping}, "size": {Ping}, "df": {Ping}, "ttl": {Ping}, "interval": {Ping}, "loss": {Ping}, "rtt": {Ping},
 		"payload": {TCP, UDP}, "listen": {TCP, UDP},
 		"command": {Exec}, "exit": {Exec}, "stdout": {Exec}, "stderr": {Exec}, "json": {Exec},
+		"status": {HTTP}, "body": {HTTP}, "headers": {HTTP}, "type": {DNS}, "answer": {DNS},
 		"bytes": {MTU}, "via": {Path, RouteTo}, "dev": {RouteTo}, "table": {RouteTo},
 	}
 	// neededKeys are those that a verb cannot do without.
-	neededKeys = map[string][]string{Path: {"via"}, MTU: {"bytes"}, Exec: {"command"}}
+	neededKeys = map[string][]string{DNS: {"name"}, Path: {"via"}, MTU: {"bytes"}, Exec: {"command"}}
 	// laterTestKeys are those of laterVerbs.
-	laterTestKeys = []string{"status", "body", "headers", "answer", "type", "rate", "for"}
+	laterTestKeys = []string{"rate", "for"}
 
 	expectWords = []string{"pass", "fail", "reject", "drop"}
 	familyWords = []string{"ipv4", "ipv6", "both"}
+	recordTypes = []string{"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"}
 )
 
 const (
@@ -48,8 +50,14 @@ const (
 
 // testObject has the keys of a test beside its verb.
 var testObject = newObject(append([]field[Test]{
-	{"name", "Name of the test in reports.", textSchema, func(p *parser, n *yaml.Node, t *Test) { t.Name = p.line(n, 1000, "a name") }},
-	{"expect", "ping, tcp, udp: pass; fail (does not arrive); reject (refused); drop (silence).", enum(expectWords...), func(p *parser, n *yaml.Node, t *Test) {
+	{"name", "Name of the test in reports; of dns the name that is looked up.", textSchema, func(p *parser, n *yaml.Node, t *Test) {
+		if t.Verb == DNS {
+			t.Query = p.domain(n)
+			return
+		}
+		t.Name = p.line(n, 1000, "a name")
+	}},
+	{"expect", "ping, tcp, udp, http, dns: pass; fail (does not arrive); reject (refused); drop (silence).", enum(expectWords...), func(p *parser, n *yaml.Node, t *Test) {
 		t.Expect = p.word(n, expectWords...).Value
 	}},
 	{"family", "Every family both sides have if not given.", enum(familyWords...), func(p *parser, n *yaml.Node, t *Test) {
@@ -76,6 +84,15 @@ var testObject = newObject(append([]field[Test]{
 		}
 	}},
 	{"listen", "tcp, udp: whether the test serves the port itself.", boolSchema, func(p *parser, n *yaml.Node, t *Test) { t.Listen = p.boolPointer(n) }},
+	{"status", "http: of the answer; 200 if not given.", between(100, 599), func(p *parser, n *yaml.Node, t *Test) {
+		t.Status, _ = p.integer(n, 100, 599, "a status of HTTP")
+	}},
+	{"body", "http: regular expression that the body matches.", textSchema, func(p *parser, n *yaml.Node, t *Test) { t.Body = p.regexp(n) }},
+	{"headers", "http: map of header to regular expression.", mapOf(textSchema), func(p *parser, n *yaml.Node, t *Test) { t.Headers = p.headers(n) }},
+	{"type", "dns: type of the record; A if not given.", enum(recordTypes...), func(p *parser, n *yaml.Node, t *Test) { t.Type = p.word(n, recordTypes...).Value }},
+	{"answer", "dns: the records, or a code such as NXDOMAIN.", listOrOne(scalarSchema), func(p *parser, n *yaml.Node, t *Test) {
+		t.Answer = p.answers(n)
+	}},
 	{"command", "exec: a list of words, or a text for the shell.", listOrOne(scalarSchema), func(p *parser, n *yaml.Node, t *Test) { t.Command = p.command(n) }},
 	{"exit", "exec: the exit status; 0 if not given.", between(0, 255), func(p *parser, n *yaml.Node, t *Test) {
 		t.Exit, _ = p.integer(n, 0, 255, "an exit status")
@@ -111,6 +128,60 @@ func (p *parser) hops(n *yaml.Node) []Text {
 	}
 	return hops
 }
+
+// domain reads a name of DNS: at most 253 bytes in labels of at most 63, RFC 1035,
+// 2.3.4.
+func (p *parser) domain(n *yaml.Node) string {
+	name := p.line(n, 254, "a name")
+	for _, label := range strings.Split(strings.TrimSuffix(name, "."), ".") {
+		if name != "" && name != "." && (label == "" || len(label) > 63) {
+			p.errorf(n, "such as `www.example`", "%s is not a name of DNS: a label has 1 to 63 bytes", quote(name))
+			return ""
+		}
+	}
+	return name
+}
+
+// answers reads the records of a DNS answer, one or a list.
+func (p *parser) answers(n *yaml.Node) []string {
+	const want, example = "a record, or a code such as NXDOMAIN", "10.0.0.1"
+	if n.Kind != yaml.SequenceNode {
+		if t, ok := p.text(n, want, example); ok {
+			return []string{t.Value}
+		}
+		return nil
+	}
+	var list []string
+	p.each(n, "", func(item *yaml.Node) {
+		if t, ok := p.text(item, want, example); ok {
+			list = append(list, t.Value)
+		}
+	})
+	if len(n.Content) == 0 {
+		p.errorf(n, "leave `answer` out for any record, or write NODATA for none", "the list is empty")
+	}
+	return list
+}
+
+// headers reads a map from header to regular expression.
+func (p *parser) headers(n *yaml.Node) []Header {
+	entries := p.mapping(n, "{Content-Type: text/html}")
+	var list []Header
+	for i := 0; i < len(entries); i += 2 {
+		k := entries[i]
+		if k.Value == "" || strings.Trim(k.Value, headerBytes) != "" {
+			p.errorf(k, "such as `Content-Type`", "%s is not a header of HTTP", quote(k.Value))
+			continue
+		}
+		p.enter(k.Value)
+		list = append(list, Header{k.Value, p.regexp(deref(entries[i+1]))})
+		p.leave()
+	}
+	return list
+}
+
+// headerBytes are those of a header's name, RFC 9110, 5.6.2.
+const headerBytes = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 func (p *parser) positiveDuration(n *yaml.Node) time.Duration {
 	d, ok := p.duration(n)

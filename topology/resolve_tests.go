@@ -3,7 +3,6 @@ package topology
 import (
 	"cmp"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -19,6 +18,16 @@ const (
 	defaultSize     = 56
 	defaultInterval = 10 * time.Millisecond
 )
+
+// recordType is what a DNS test asks for where it does not say.
+func recordType(answer []string) string {
+	for _, text := range answer {
+		if a, err := netip.ParseAddr(text); err == nil && a.Is6() {
+			return "AAAA"
+		}
+	}
+	return "A"
+}
 
 // families is a set of address families.
 type families uint8
@@ -56,6 +65,10 @@ func (r *resolver) resolveTests() {
 			if t.Expect != "pass" && (t.Loss != nil || t.RTT != nil) {
 				r.errorf(t.Pos, "tests", "leave `expect` out", "`loss` and `rtt` are of echoes that return; expect: %s is that none does", t.Expect)
 			}
+		case HTTP:
+			t.Status = cmp.Or(t.Status, 200)
+		case DNS:
+			t.Type = cmp.Or(t.Type, recordType(t.Answer))
 		case TCP, UDP:
 			if t.Listen == nil {
 				t.Listen = &yes
@@ -84,6 +97,9 @@ func testName(t *Test) string {
 	name := t.Verb + " " + joinWords(t.From)
 	if len(t.To) > 0 {
 		name += " -> " + joinWords(t.To)
+	}
+	if t.Verb == DNS {
+		name += " " + t.Query
 	}
 	return name
 }
@@ -161,11 +177,12 @@ func (s *testSides) expand(words []Text, target bool) []Target {
 		node, iface string
 		prefix      netip.Prefix
 		port        int
+		url         string
 	}
 	seen := make(map[key]bool, len(list))
 	once := list[:0]
 	for _, t := range list {
-		k := key{t.Node, t.Interface, t.Prefix, t.Port}
+		k := key{t.Node, t.Interface, t.Prefix, t.Port, t.URL}
 		if !seen[k] {
 			seen[k] = true
 			once = append(once, t)
@@ -175,10 +192,26 @@ func (s *testSides) expand(words []Text, target bool) []Target {
 }
 
 func (s *testSides) expandWord(list []Target, w Text, target bool) []Target {
+	var url string
+	if target && s.test.Verb == HTTP {
+		if w, url = s.splitURL(w); url == "" {
+			return list
+		}
+	}
 	word, port, ok := s.splitPort(w, target)
 	if !ok {
 		return list
 	}
+	before := len(list)
+	list = s.expandHost(list, w, word, port, target)
+	for i := before; i < len(list); i++ {
+		list[i].URL = url
+	}
+	return list
+}
+
+// expandHost gives what a word without its port means.
+func (s *testSides) expandHost(list []Target, w Text, word string, port int, target bool) []Target {
 	if label, is := strings.CutPrefix(word, "label:"); is && strings.Contains(label, "=") {
 		if !s.spend(w) {
 			return list
@@ -257,64 +290,6 @@ func (s *testSides) expandNode(list []Target, w Text, word string, port int) []T
 		}
 	}
 	return append(list, Target{Pos: w.Pos, Node: name, Interface: dev, Port: port})
-}
-
-// splitPort takes the port off a word, and checks that there is one where there
-// must be and none elsewhere.
-func (s *testSides) splitPort(w Text, target bool) (word string, port int, ok bool) {
-	word, number, has := cutPort(w.Value)
-	needs := target && (s.test.Verb == TCP || s.test.Verb == UDP)
-	if has && !needs {
-		// An interface may have a number as its name.
-		if at, found := s.resolver.byName[word]; found {
-			if _, is := s.find(&s.nodes[at], number); is {
-				return w.Value, 0, true
-			}
-		}
-		what := "who sends"
-		if target {
-			what = "the target of " + s.test.Verb
-		}
-		s.errorf(w.Pos, "write "+word, "%q: %s has no port", w.Value, what)
-		return "", 0, false
-	}
-	if !needs {
-		return word, 0, true
-	}
-	if !has {
-		example := word + ":80"
-		if strings.Contains(word, "::") {
-			example = "[" + word + "]:80"
-		}
-		s.errorf(w.Pos, "write "+example, "%q: %s needs a port", w.Value, s.test.Verb)
-		return "", 0, false
-	}
-	port, err := strconv.Atoi(number)
-	if err != nil || port < 1 || port > 65535 {
-		s.errorf(w.Pos, "", "%q: a port is 1 to 65535", w.Value)
-		return "", 0, false
-	}
-	return word, port, true
-}
-
-// cutPort cuts :PORT off, where there is one. An IPv6 address with a port is in
-// brackets.
-func cutPort(w string) (word, port string, has bool) {
-	if inner, is := strings.CutPrefix(w, "["); is {
-		word, rest, closed := strings.Cut(inner, "]")
-		if port, has = strings.CutPrefix(rest, ":"); closed && (has || rest == "") {
-			return word, port, has
-		}
-		return w, "", false
-	}
-	if _, is := literal(w); is {
-		return w, "", false
-	}
-	at := strings.LastIndexByte(w, ':')
-	if at < 0 || at+1 == len(w) || strings.Trim(w[at+1:], "0123456789") != "" {
-		return w, "", false
-	}
-	return w[:at], w[at+1:], true
 }
 
 // checkDev checks that the interface a route is to have is one of the senders'.

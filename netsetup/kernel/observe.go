@@ -3,6 +3,7 @@ package kernel
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"fmt"
 	"strings"
 
@@ -61,7 +62,9 @@ type observer struct {
 // routeKey is what identifies a route in a namespace.
 type routeKey struct {
 	dst           string
+	from          netip.Prefix
 	table, metric int
+	tos           uint8
 }
 
 // guest reports a namespace that is not the lab's: only what is the lab's, or
@@ -325,7 +328,7 @@ func (o *observer) concernsRoute(rt *netsetup.Route) bool {
 }
 
 func keyOf(rt *netsetup.Route) routeKey {
-	return routeKey{rt.Dst.String(), rt.Table, rt.Metric}
+	return routeKey{rt.Dst.String(), rt.From, rt.Table, rt.Metric, rt.TOS}
 }
 
 func routeKeys(want *netsetup.Namespace) map[routeKey]bool {

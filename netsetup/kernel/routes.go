@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -9,15 +10,6 @@ import (
 )
 
 const sizeofRtNexthop = unix.SizeofRtNexthop
-
-// routeTypes are the types that State has a word for, from linux/rtnetlink.h.
-var routeTypes = map[string]uint8{
-	netsetup.Unicast:     unix.RTN_UNICAST,
-	netsetup.Local:       unix.RTN_LOCAL,
-	netsetup.Blackhole:   unix.RTN_BLACKHOLE,
-	netsetup.Unreachable: unix.RTN_UNREACHABLE,
-	netsetup.Prohibit:    unix.RTN_PROHIBIT,
-}
 
 // routeTypeNames are the names of RTN_* by number, as ip-route(8) has them.
 var routeTypeNames = [...]string{
@@ -70,6 +62,9 @@ func parseRoute(m message, links linkTable) (p parsedRoute, ok bool) {
 	}
 	rt := &p.route
 	bits := int(m.payload[1])
+	if fam == unix.AF_INET {
+		rt.TOS = m.payload[3]
+	}
 	rt.Table = int(m.payload[4])
 	rt.Protocol = m.payload[5]
 	rt.Type = routeTypeNames[0]
@@ -86,6 +81,8 @@ func parseRoute(m message, links linkTable) (p parsedRoute, ok bool) {
 		switch a.typ {
 		case unix.RTA_DST:
 			dst = a.addr()
+		case unix.RTA_SRC:
+			rt.From = netip.PrefixFrom(a.addr(), int(m.payload[2]))
 		case unix.RTA_TABLE:
 			rt.Table = int(a.u32())
 		case unix.RTA_PRIORITY:
@@ -256,8 +253,8 @@ func (w *work) deleteRoute(op int, rt *netsetup.Route) error {
 }
 
 func (w *work) route(op int, rt *netsetup.Route, typ, flags uint16, proto uint8, hops []netsetup.Nexthop) error {
-	kind, ok := routeTypes[rt.Type]
-	if !ok {
+	kind := slices.Index(routeTypeNames[:], rt.Type)
+	if kind < 0 {
 		return errRouteType(rt.Type)
 	}
 	indexes := make([]int32, len(hops))
@@ -274,14 +271,21 @@ func (w *work) route(op int, rt *netsetup.Route, typ, flags uint16, proto uint8,
 	r, body := w.begin(op, typ, flags, unix.SizeofRtMsg)
 	body[0] = family(dst)
 	body[1] = uint8(rt.Dst.Bits())
+	if rt.From.IsValid() {
+		body[2] = uint8(rt.From.Bits())
+	}
+	body[3] = rt.TOS
 	body[5] = proto
 	body[6] = routeScope(rt, typ)
-	body[7] = kind
+	body[7] = uint8(kind)
 	if len(hops) == 1 && hops[0].OnLink {
 		native.PutUint32(body[8:], unix.RTNH_F_ONLINK)
 	}
 	if rt.Dst.Bits() > 0 {
 		r.addr(unix.RTA_DST, dst)
+	}
+	if rt.From.IsValid() {
+		r.addr(unix.RTA_SRC, rt.From.Addr())
 	}
 	r.u32(unix.RTA_TABLE, uint32(rt.Table))
 	if rt.Metric != 0 {

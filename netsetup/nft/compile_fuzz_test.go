@@ -44,15 +44,34 @@ func compileTexts(tb testing.TB) (texts []string) {
 // and elements with the ends of their ranges.
 const mostPerByte = 64
 
+// fuzzSets are what the lines of the golden tests refer to.
+const fuzzSets = `
+	set s4 { type ipv4_addr; }
+	set i4 { type ipv4_addr; flags interval; }
+	set d4 { type ipv4_addr; flags dynamic,timeout; }
+	set c4 { type ipv4_addr . inet_service; flags interval; }
+	map m44 { type ipv4_addr : interval ipv4_addr; flags interval; }
+	map mpc { type inet_service : ipv4_addr . inet_service; }
+	map v4 { type ipv4_addr : verdict; }
+	map mc { type ipv4_addr : counter; }
+	set nm { type ifname; flags interval; }
+	set td { typeof ip dscp . vlan id; flags interval; }
+	counter cc { packets 0 bytes 0; }
+	chain o { }
+`
+
 // FuzzCompile looks for input that makes Compile panic, take long, or give much
 // more than the text has; and for errors that are not as they must be.
 func FuzzCompile(f *testing.F) {
-	for _, text := range append(compileTexts(f), goldenTexts(f)...) {
+	for i, text := range append(compileTexts(f), goldenTexts(f)...) {
 		f.Add(text)
+		family := []string{"inet", "ip", "ip6", "arp", "bridge", "netdev"}[i%6]
 		for _, line := range strings.Split(text, "\n") {
-			if line = strings.TrimSpace(line); line != "" {
-				f.Add("table inet t { set s { type ipv4_addr; flags interval; }; chain o { }; chain c {\n" + line + "\n} }")
+			if line = strings.TrimSpace(line); line == "" {
+				continue
 			}
+			f.Add("table " + family + " t {" + fuzzSets + "chain c {\n" + line + "\n} }")
+			f.Add("table inet t {" + fuzzSets + "}\n" + line)
 		}
 	}
 	index := func(name string) (uint32, error) {

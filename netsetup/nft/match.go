@@ -90,7 +90,7 @@ func (r *rule) rightSide(m *Match, left *term, op *string) *term {
 		if len(right.elems) == 0 {
 			fail(m.Right.At(), "the set is empty")
 		}
-		if one := right.elems[0]; len(right.elems) == 1 && one.key.kind != concat && one.key.kind != wildcard && one.source.Data == nil {
+		if one := right.elems[0]; len(right.elems) == 1 && one.isPlain() {
 			return one.key
 		}
 		return right
@@ -102,6 +102,12 @@ func (r *rule) rightSide(m *Match, left *term, op *string) *term {
 		fail(m.Right.At(), "%s is compared with %s", left.typ.Desc, right.typ.Desc)
 	}
 	return right
+}
+
+// isPlain reports whether an element says the same without a set around it.
+func (el *element) isPlain() bool {
+	e := el.source
+	return el.key.kind != concat && el.key.kind != wildcard && e.Data == nil && e.Timeout == nil && e.Expires == nil && len(e.Stmts) == 0
 }
 
 // learn notes what an equality tells of the packet.

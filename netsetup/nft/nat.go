@@ -184,11 +184,10 @@ func mentionsTransport(e Expr) bool {
 
 // natAttrs are the numbers of the attributes, which differ by statement.
 type natAttrs struct {
-	name                     string
-	flags, portMin, portMax  uint16
-	kind                     uint32
-	hasType                  bool
-	family, addrMin, addrMax uint16
+	name                    string
+	flags, portMin, portMax uint16
+	kind                    uint32
+	hasType                 bool
 }
 
 var natKinds = map[string]natAttrs{

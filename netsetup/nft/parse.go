@@ -324,6 +324,9 @@ func (p *parser) valueNumber(what string) *Value {
 	return &Value{Pos: p.pos()}
 }
 
+// commentMax is NFTNL_UDATA_COMMENT_MAXLEN of libnftnl.
+const commentMax = 128
+
 // comment takes `comment` and the string behind it.
 func (p *parser) comment(to *string) {
 	said := p.advance()
@@ -332,8 +335,7 @@ func (p *parser) comment(to *string) {
 	}
 	pos := p.pos()
 	*to = p.str("a comment in quotes")
-	// NFTNL_UDATA_COMMENT_MAXLEN of libnftnl.
-	if len(*to) > 128 {
-		p.fail(pos, "", "the comment has %d bytes; the most is 128", len(*to))
+	if len(*to) > commentMax {
+		p.fail(pos, "", "the comment has %d bytes; the most is %d", len(*to), commentMax)
 	}
 }

@@ -44,62 +44,72 @@ var valueWords = wordSet(
 	"exists missing",
 )
 
-// headerFields are the fields of headers.
-var headerFields = map[string][]string{
-	"ether":   {"saddr", "daddr", "type"},
-	"vlan":    {"id", "cfi", "dei", "pcp", "type"},
-	"arp":     {"htype", "ptype", "hlen", "plen", "operation", "saddr", "daddr"},
-	"ip":      {"version", "hdrlength", "dscp", "ecn", "length", "id", "frag-off", "ttl", "protocol", "checksum", "saddr", "daddr"},
-	"icmp":    {"type", "code", "checksum", "id", "sequence", "gateway", "mtu"},
-	"igmp":    {"type", "checksum", "mrt", "group"},
-	"ip6":     {"version", "dscp", "ecn", "flowlabel", "length", "nexthdr", "hoplimit", "saddr", "daddr"},
-	"icmpv6":  {"type", "code", "checksum", "param-problem", "mtu", "id", "sequence", "max-delay"},
-	"ah":      {"nexthdr", "hdrlength", "reserved", "spi", "sequence"},
-	"esp":     {"spi", "sequence"},
-	"comp":    {"nexthdr", "flags", "cpi"},
-	"udp":     {"sport", "dport", "length", "checksum"},
-	"udplite": {"sport", "dport", "csumcov", "checksum"},
-	"tcp":     {"sport", "dport", "sequence", "ackseq", "doff", "reserved", "flags", "window", "checksum", "urgptr"},
-	"dccp":    {"sport", "dport", "type"},
-	"sctp":    {"sport", "dport", "vtag", "checksum"},
-	"th":      {"sport", "dport"},
-}
+// headerFields are the fields of headers. What a field of arp is of comes behind
+// its name.
+var headerFields = func() map[string][]string {
+	m := map[string][]string{}
+	for _, h := range headers {
+		for _, f := range h.Field {
+			name, _, _ := strings.Cut(f.Name, " ")
+			m[h.Name] = appendNew(m[h.Name], name)
+		}
+	}
+	return m
+}()
 
-// exthdrFields are the fields of extension headers of IPv6.
-var exthdrFields = map[string][]string{
-	"hbh":  {"nexthdr", "hdrlength"},
-	"rt":   {"nexthdr", "hdrlength", "type", "seg-left"},
-	"rt0":  {"addr"},
-	"rt2":  {"addr"},
-	"srh":  {"last-entry", "flags", "tag", "sid"},
-	"frag": {"nexthdr", "reserved", "frag-off", "reserved2", "more-fragments", "id"},
-	"dst":  {"nexthdr", "hdrlength"},
-	"mh":   {"nexthdr", "hdrlength", "type", "reserved", "checksum"},
+// exthdrFields are the fields of extension headers of IPv6. Which of several
+// addresses is meant comes behind the name.
+var exthdrFields = func() map[string][]string {
+	m := map[string][]string{"rt2": {"addr"}} // in the grammar alone
+	for _, h := range exthdrs {
+		for _, f := range h.Field {
+			name, _, _ := strings.Cut(f.Name, "[")
+			m[h.Name] = appendNew(m[h.Name], name)
+		}
+	}
+	return m
+}()
+
+// appendNew appends a word that is not in the list.
+func appendNew(list []string, word string) []string {
+	if contains(list, word) {
+		return list
+	}
+	return append(list, word)
 }
 
 // otherFields begin what a packet is asked for beside its headers.
 var otherFields = wordSet("meta ct rt fib socket osf numgen jhash symhash ipsec exthdr")
 
-// metaWords are keys of meta that may stand without `meta` before them.
-var metaWords = wordSet(
-	"mark iif iifname iiftype oif oifname oiftype skuid skgid nftrace rtclassid ibriport ibrname obriport obrname",
-	"pkttype cpu iifgroup oifgroup cgroup ipsec time day hour",
-)
-
-// otherMetaKeys are those that may not.
-var otherMetaKeys = []string{
-	"length", "protocol", "priority", "random", "secmark", "nfproto", "l4proto", "iifkind", "oifkind",
-	"ibrpvid", "ibrvproto", "sdif", "sdifname", "broute", "ibrhwaddr", "secpath",
-}
-
-var (
-	ctWords = []string{
-		"l3proto", "protocol", "mark", "state", "direction", "status", "expiration", "helper", "saddr", "daddr",
-		"proto-src", "proto-dst", "label", "event", "secmark", "id", "bytes", "packets", "avgpkt", "zone",
+// metaWords are keys of meta that may stand without `meta` before them, and
+// otherMetaKeys those that may not.
+var metaWords, otherMetaKeys = func() (map[string]bool, []string) {
+	short := wordSet("ibriport obriport") // older names
+	others := []string{"secpath"}
+	for _, k := range metaKeys {
+		if k.Short {
+			short[k.Name] = true
+		} else {
+			others = append(others, k.Name)
+		}
 	}
-	// ctDirKeys may follow `original` or `reply`.
-	ctDirKeys = []string{"saddr", "daddr", "l3proto", "protocol", "proto-src", "proto-dst", "bytes", "packets", "avgpkt", "zone"}
-)
+	return short, others
+}()
+
+// ctWords are the keys of ct of one word; ctDirKeys may follow `original` or
+// `reply`.
+var ctWords, ctDirKeys = func() (all, dir []string) {
+	for _, k := range ctKeys {
+		if strings.Contains(k.Name, " ") {
+			continue
+		}
+		all = append(all, k.Name)
+		if k.TakesDirection {
+			dir = append(dir, k.Name)
+		}
+	}
+	return all, dir
+}()
 
 var (
 	tcpOptionWords = []string{
@@ -114,13 +124,13 @@ var (
 	}
 )
 
-var (
-	chunkNames = []string{
-		"data", "init", "init-ack", "sack", "heartbeat", "heartbeat-ack", "abort", "shutdown", "shutdown-ack", "error",
-		"cookie-echo", "cookie-ack", "ecne", "cwr", "shutdown-complete", "asconf-ack", "forward-tsn", "asconf",
+// chunkNames are the chunks of SCTP, and chunkFields what any of them has.
+var chunkNames, chunkFields = func() (names, fields []string) {
+	for _, h := range sctpChunks {
+		names = append(names, h.Name)
+		for _, f := range h.Field {
+			fields = appendNew(fields, f.Name)
+		}
 	}
-	chunkFields = []string{
-		"type", "flags", "length", "tsn", "stream", "ssn", "ppid", "init-tag", "a-rwnd", "num-outbound-streams",
-		"num-inbound-streams", "initial-tsn", "cum-tsn-ack", "num-gap-ack-blocks", "num-dup-tsns", "lowest-tsn", "seqno", "new-cum-tsn",
-	}
-)
+	return names, fields
+}()

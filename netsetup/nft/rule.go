@@ -38,14 +38,8 @@ func (t *table) rule(in *AddRule) *Rule {
 		r.statement(s, i == len(in.Stmts)-1)
 	}
 	r.mergeMatches()
-	if len(in.Comment) > commentMax {
-		fail(in.Pos, "a comment has at most %d bytes", commentMax)
-	}
 	return &Rule{Pos: in.Pos, Text: in.Text, Comment: in.Comment, Exprs: append(r.front, r.out...)}
 }
-
-// commentMax is NFTNL_UDATA_COMMENT_MAXLEN, 128, without the NUL.
-const commentMax = 127
 
 func (t *table) newRule() *rule {
 	return &rule{table: t, proto: newProtocols(t.Family)}

@@ -190,7 +190,7 @@ func (s *set) setDataType(cmd *AddSet) {
 }
 
 func (s *set) setSettings(cmd *AddSet) {
-	if cmd.Timeout != nil {
+	if cmd.Timeout != nil && *cmd.Timeout > 0 {
 		s.Timeout = *cmd.Timeout
 		s.Flags |= setTimeout
 	}
@@ -397,9 +397,6 @@ func (s *set) add(el *element, out *SetElement) {
 		out.Timeout, out.Expires = e.Timeout, e.Expires
 		var u udata
 		if e.Comment != "" {
-			if len(e.Comment) > commentMax {
-				fail(e.Pos, "a comment has at most %d bytes", commentMax)
-			}
 			u.str(udataElementComment, e.Comment)
 		}
 		out.UserData = append(u, out.UserData...)
