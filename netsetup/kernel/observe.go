@@ -3,8 +3,8 @@ package kernel
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"golang.org/x/sys/unix"
