@@ -205,6 +205,7 @@ func parseClassID(text string, bits int) ([]byte, error) {
 	}
 	var parts [2]uint64
 	for i, p := range []string{major, minor} {
+		p = strings.TrimPrefix(p, "0x") // as scripts for tc(8) write it
 		n, err := strconv.ParseUint(p, 16, 16)
 		if err != nil || len(p) > 4 {
 			return nil, errors.New("expected MAJOR:MINOR, each one to four hexadecimal digits")

@@ -110,6 +110,7 @@ func TestValue(t *testing.T) {
 		{typeClassID, "root", 0, "ffffffff"},
 		{typeClassID, "none", 0, "00000000"},
 		{typeClassID, "0x10001", 0, "00010001"},
+		{typeClassID, "1:0xc7cb", 0, "0001c7cb"},
 		{typeClassID, "1:12345", 0, "! one to four hexadecimal digits"},
 		{typeUID, "root", 0, "00000000"},
 		{typeUID, "1000", 0, "000003e8"},
