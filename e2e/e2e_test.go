@@ -30,6 +30,7 @@ func TestProgram(t *testing.T) {
 	t.Run("scripts", func(t *testing.T) { runScripts(t, dir) })
 	t.Run("labs", testLabs)
 	t.Run("documents", testDocuments)
+	t.Run("walk", testWalk)
 }
 
 // commonDir is a temporary directory that every user can enter, as the scripts
