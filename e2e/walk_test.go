@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	walkSeed  = flag.Uint64("walk.seed", 0, "seed of the walk through random files; 0: the time")
+	walkSeed  = flag.Uint64("walk.seed", 1, "seed of the walk through random files; 0: the time")
 	walkSteps = flag.Int("walk.steps", 6, "steps of the walk through random files")
 )
 
