@@ -148,7 +148,7 @@ func (d *differ) deleteRules(have, want *Namespace) {
 	}
 }
 
-func (d *differ) rules(_, want *Namespace) {
+func (d *differ) rules(have, want *Namespace) {
 	has := slices.Clone(d.model.namespaces[want.Name].rules)
 	for i := range want.Rules {
 		w := &want.Rules[i]
@@ -157,6 +157,12 @@ func (d *differ) rules(_, want *Namespace) {
 			continue
 		}
 		d.emit(Op{Phase: Rules, Verb: Add, Namespace: want.Name, Object: w})
+	}
+	if want.Keep.Rules {
+		return
+	}
+	for i := range have.LostRules {
+		d.emit(Op{Phase: Rules, Verb: Add, Namespace: want.Name, Object: &have.LostRules[i]})
 	}
 }
 

@@ -23,6 +23,7 @@ type namespaceModel struct {
 	addresses map[string][]Address // by link, in the order of the interface
 	routes    map[routeKey][]Route
 	rules     []Rule
+	lostRules []Rule
 	neighbors map[neighborKey]Neighbor
 	fdb       map[fdbKey]FDBEntry
 	tables    []Table
@@ -71,6 +72,7 @@ func (m *Model) load(from *Namespace) {
 		n.routes[r.key()] = append(n.routes[r.key()], r)
 	}
 	n.rules = slices.Clone(from.Rules)
+	n.lostRules = slices.Clone(from.LostRules)
 	for _, x := range from.Neighbors {
 		n.neighbors[neighborKey{x.Link, x.IP}] = x
 	}
@@ -112,7 +114,7 @@ func (m *Model) Namespace(name string) Namespace {
 	if n == nil {
 		return Namespace{Name: name}
 	}
-	out := Namespace{Kind: n.kind, Name: name, Inode: n.inode, Rules: n.rules, Tables: n.tables}
+	out := Namespace{Kind: n.kind, Name: name, Inode: n.inode, Rules: n.rules, LostRules: n.lostRules, Tables: n.tables}
 	for _, l := range n.links {
 		out.Links = append(out.Links, *l)
 	}
@@ -173,6 +175,10 @@ func (m *Model) Play(op Op) {
 			if i := slices.IndexFunc(n.rules, func(r Rule) bool { return sameRule(&r, x) }); i >= 0 {
 				n.rules = slices.Delete(n.rules, i, i+1)
 			}
+			return
+		}
+		if i := slices.Index(n.lostRules, *x); i >= 0 {
+			n.lostRules = slices.Delete(n.lostRules, i, i+1)
 			return
 		}
 		n.rules = append(n.rules, *x)

@@ -26,6 +26,7 @@ func (n Namespace) clone() Namespace {
 		n.Routes[i].Nexthops = slices.Clone(n.Routes[i].Nexthops)
 	}
 	n.Rules = slices.Clone(n.Rules)
+	n.LostRules = slices.Clone(n.LostRules)
 	n.Neighbors = slices.Clone(n.Neighbors)
 	n.FDB = slices.Clone(n.FDB)
 	n.Tables = slices.Clone(n.Tables)

@@ -86,6 +86,7 @@ func sameNamespace(have, want *Namespace) bool {
 		slices.EqualFunc(have.Addresses, want.Addresses, func(h, w Address) bool { return sameAddress(&h, &w) }) &&
 		slices.EqualFunc(have.Routes, want.Routes, func(h, w Route) bool { return sameRoute(&h, &w) }) &&
 		slices.EqualFunc(have.Rules, want.Rules, func(h, w Rule) bool { return sameRule(&h, &w) }) &&
+		(len(have.LostRules) == 0 || want.Keep.Rules) &&
 		slices.EqualFunc(have.Neighbors, want.Neighbors, func(h, w Neighbor) bool { return sameNeighbor(&h, &w) }) &&
 		slices.EqualFunc(have.FDB, want.FDB, func(h, w FDBEntry) bool { return sameFDB(&h, &w) }) &&
 		sameSysctls(have.Sysctls, want.Sysctls) &&

@@ -71,6 +71,7 @@ type Namespace struct {
 	Addresses []Address  // sorted by Link; of one link in the order of the interface
 	Routes    []Route    // sorted by routeKey
 	Rules     []Rule     // sorted by ruleKey
+	LostRules []Rule     // observed, of an Own one: those of every namespace that it lacks
 	Neighbors []Neighbor // sorted by Link, IP
 	FDB       []FDBEntry // sorted by Link, MAC
 	// Tables are in the order of the text, or in that in which they were made:
@@ -208,8 +209,8 @@ type Nexthop struct {
 	OnLink bool
 }
 
-// Rule is one policy-routing rule. The three of every namespace (0, 32766,
-// 32767) are not in a State.
+// Rule is one policy-routing rule. Those of every namespace (0, 32766 and, in
+// IPv4, 32767) are not in a State, unless they are lost.
 type Rule struct {
 	Pos      topology.Pos
 	Origin   Origin

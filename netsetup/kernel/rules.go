@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -145,26 +146,31 @@ func actionName(action uint8) string {
 	return fmt.Sprintf("action %d", action)
 }
 
+// ofEvery are the rules that every namespace has (net/ipv4/fib_rules.c:
+// fib_default_rules_init, net/ipv6/fib6_rules.c:fib6_rules_net_init). Without a
+// mark: one that is put back is the kernel's again.
+var ofEvery = [...]netsetup.Rule{
+	{Origin: netsetup.Manual, Priority: 0, Table: unix.RT_TABLE_LOCAL},
+	{Origin: netsetup.Manual, Priority: 32766, Table: unix.RT_TABLE_MAIN},
+	{Origin: netsetup.Manual, Priority: 32767, Table: unix.RT_TABLE_DEFAULT},
+	{Origin: netsetup.Manual, Priority: 0, Table: unix.RT_TABLE_LOCAL, IPv6: true},
+	{Origin: netsetup.Manual, Priority: 32766, Table: unix.RT_TABLE_MAIN, IPv6: true},
+}
+
 // madeByKernel reports one of those that every namespace has: the kernel's own
 // by its mark, or one put back by hand.
 func (p *parsedRule) madeByKernel() bool {
 	if p.proto == unix.RTPROT_KERNEL {
 		return true
 	}
-	r := &p.rule
-	def := netsetup.Rule{IPv6: r.IPv6, Priority: r.Priority, Table: r.Table}
-	if p.proto == netsetup.Protocol || *r != def {
-		return false
-	}
-	switch r.Priority {
-	case 0:
-		return r.Table == unix.RT_TABLE_LOCAL
-	case 32766:
-		return r.Table == unix.RT_TABLE_MAIN
-	case 32767:
-		return r.Table == unix.RT_TABLE_DEFAULT && !r.IPv6
-	}
-	return false
+	return p.proto != netsetup.Protocol && p.ofEvery() >= 0
+}
+
+// ofEvery is which of those it is; -1 is none.
+func (p *parsedRule) ofEvery() int {
+	r := p.rule
+	r.Origin = netsetup.Manual
+	return slices.Index(ofEvery[:], r)
 }
 
 func (p *parsedRule) origin(links linkTable) netsetup.Origin {
@@ -184,9 +190,18 @@ func (p *parsedRule) origin(links linkTable) netsetup.Origin {
 
 func (o *observer) rules() error {
 	ns := &o.ns
-	return o.dump(o.reqs.rules, func() { ns.Rules = nil }, func(m message) error {
+	var found [len(ofEvery)]bool
+	var four, six bool // a kernel may be built without the rules of a family
+	err := o.dump(o.reqs.rules, func() { ns.Rules, found = nil, [len(ofEvery)]bool{} }, func(m message) error {
 		p, ok := parseRule(m)
-		if !ok || p.madeByKernel() {
+		if !ok {
+			return nil
+		}
+		four, six = four || !p.rule.IPv6, six || p.rule.IPv6
+		if p.madeByKernel() {
+			if i := p.ofEvery(); i >= 0 {
+				found[i] = true
+			}
 			return nil
 		}
 		p.rule.Origin = p.origin(o.links)
@@ -195,6 +210,13 @@ func (o *observer) rules() error {
 		}
 		return nil
 	})
+	ns.LostRules = nil
+	for i, there := range found {
+		if r := &ofEvery[i]; !there && !o.guest() && (r.IPv6 && six || !r.IPv6 && four) {
+			ns.LostRules = append(ns.LostRules, *r)
+		}
+	}
+	return err
 }
 
 // addRule asks for a rule. One with more than State has fields for can only be
