@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -113,7 +114,7 @@ func listenOn(key listenerKey) (fd int, err error) {
 	if err == nil {
 		var sa unix.Sockaddr
 		if sa, err = sockaddr(key.addr); err == nil {
-			err = unix.Bind(fd, sa)
+			err = bindAlone(fd, sa)
 		}
 	}
 	if err == nil && key.tcp {
@@ -132,6 +133,25 @@ func listenOn(key listenerKey) (fd int, err error) {
 		err = errors.New(errnoText(err))
 	}
 	return -1, err
+}
+
+// copiesGone bounds the wait for children that are about to become programs.
+const copiesGone = time.Second
+
+// bindAlone binds while no program is being started: a child has copies of all
+// sockets until it becomes its program, those too that were closed here
+// meanwhile, and a port that was given up is still in use. The lock keeps new
+// children away; those that there are close their copies after it was released
+// (fs/exec.c:begin_new_exec), in moments. A server that is there stays.
+func bindAlone(fd int, sa unix.Sockaddr) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	for end := time.Now().Add(copiesGone); ; time.Sleep(time.Millisecond) {
+		err := unix.Bind(fd, sa)
+		if err != unix.EADDRINUSE || time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 // watchSYN opens a raw socket that receives the first segments of connections
