@@ -46,16 +46,11 @@ func (t *Table) Compile(index func(name string) (uint32, error)) (*nft.Table, er
 	if len(t.Interfaces()) == 0 {
 		return t.Content, nil
 	}
-	all, errs := nft.Compile(t.Source.File, index)
+	rules, errs := nft.Compile(t.Source.File.Of(t.Family, t.Name), index)
 	if len(errs) > 0 {
 		return nil, errs
 	}
-	for _, c := range all.Tables {
-		if c.Family == t.Family && c.Name == t.Name {
-			return c, nil
-		}
-	}
-	return nil, fmt.Errorf("%s is not in its own text", t.title())
+	return rules.Tables[0], nil // it was there when the file was read
 }
 
 // placeOf is where the table names an interface: the rule that holds its index,

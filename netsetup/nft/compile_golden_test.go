@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,7 +99,7 @@ func hexOf(b []byte) string {
 }
 
 func (d *rulesetDumper) table(t *Table) {
-	d.line(0, "table "+familyName(t.Family)+" "+t.Name, "flags", t.Flags, "comment", t.Comment, "interfaces", t.Interfaces)
+	d.line(0, "table "+t.Family.String()+" "+t.Name, "flags", t.Flags, "comment", t.Comment, "interfaces", t.Interfaces)
 	for _, s := range t.Sets {
 		d.set(s)
 	}
@@ -226,4 +227,28 @@ func bigEndianNumber(v []byte) uint64 {
 		n = n<<8 | uint64(c)
 	}
 	return n
+}
+
+// TestOf compiles each table of the corpus by itself, to the same as among all.
+func TestOf(t *testing.T) {
+	files, err := filepath.Glob("testdata/conformance/*.nft")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no rules to compile:", err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file, all, errs := Check(string(text))
+		if len(errs) > 0 {
+			t.Fatal(name, errs)
+		}
+		for _, want := range all.Tables {
+			got, errs := Compile(file.Of(want.Family, want.Name), nil)
+			if len(errs) > 0 || len(got.Tables) != 1 || !reflect.DeepEqual(got.Tables[0], want) {
+				t.Errorf("%s: table %s is another by itself: %v", name, want.Title(), errs)
+			}
+		}
+	}
 }

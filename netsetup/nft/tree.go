@@ -17,6 +17,46 @@ type Node interface{ At() Pos }
 // tables, chains, rules and the rest, as nft takes them apart itself.
 type File struct{ Commands []Command }
 
+// Of are the commands that one table comes of. Tables do not refer to each other,
+// so that it compiles to the same as among all.
+func (f *File) Of(family Family, name string) *File {
+	of := &File{}
+	for _, c := range f.Commands {
+		if r, ok := c.(*Remove); ok && r.Kind == "ruleset" {
+			of.Commands = append(of.Commands, c)
+			continue
+		}
+		t := tableOf(c)
+		if has, _ := familyByName(t.Family); has == family && t.Name == name {
+			of.Commands = append(of.Commands, c)
+		}
+	}
+	return of
+}
+
+// tableOf is the table that a command is about.
+func tableOf(c Command) TableName {
+	switch c := c.(type) {
+	case *AddTable:
+		return c.Table
+	case *AddChain:
+		return c.Table
+	case *AddRule:
+		return c.Table
+	case *AddSet:
+		return c.Table
+	case *AddElements:
+		return c.Table
+	case *AddObject:
+		return c.Table
+	case *AddFlowtable:
+		return c.Table
+	case *Remove:
+		return c.Table
+	}
+	return TableName{}
+}
+
 // Command is one of *AddTable, *AddChain, *AddRule, *AddSet, *AddElements,
 // *AddObject, *AddFlowtable, *Remove.
 type Command interface{ Node }
