@@ -25,7 +25,6 @@ const (
 	nftaSetExpressions           = 18
 	nftaSetElemKeyEnd            = 10
 	nftaSetElemExpressions       = 11
-	nftaDynsetExpressions        = 10
 	nftaVerdictChainID           = 3
 	nftaObjUserdata              = 8
 	nftaFlowtableTable           = 1

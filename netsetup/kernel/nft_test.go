@@ -188,7 +188,10 @@ func TestTablesInBulk(t *testing.T) {
 	cmd := exec.Command("ip", "netns", "exec", "t.a", "nft", "-f", "-")
 	cmd.Stdin = strings.NewReader(text)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Skipf("nft cannot: %v\n%s", err, out)
+		if strings.Contains(string(out), "Message too long") {
+			t.Skipf("without privilege over the host nft cannot load as much: %s", out)
+		}
+		t.Fatalf("nft: %v\n%s", err, out)
 	}
 	ofNft := time.Since(start)
 	if listing(t, "t.a") != listing(t, "t.b") {

@@ -64,7 +64,7 @@ func (r *rule) assignCt(s *Assign, target *Ct) {
 
 func (r *rule) assignExthdr(s *Assign, t *term) {
 	l, ok := t.load.(*exthdrLoad)
-	if t.kind != loaded || !ok || l.present || l.op != exthdrTCP {
+	if t.kind != loaded || !ok || l.present || l.op != unix.NFT_EXTHDR_OP_TCPOPT {
 		fail(s.Target.At(), "only whole fields of options of TCP can be set")
 	}
 	v := r.argument(s.Value, t.typ, t.bits, BigEndian)

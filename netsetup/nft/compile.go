@@ -283,7 +283,7 @@ func policy(v *Value) *uint32 {
 func (t *table) hook(h *Hook) *ChainHook {
 	num, ok := hookByName(t.Family, h.Hook.Text)
 	if !ok {
-		failHint(h.Hook.Pos, didYouMean(h.Hook.Text, slices.Sorted(maps.Keys(hooks[t.Family]))), "family %s has no hook %q", familyName(t.Family), h.Hook.Text)
+		failHint(h.Hook.Pos, didYouMean(h.Hook.Text, slices.Sorted(maps.Keys(hooks[t.Family]))), "family %s has no hook %q", t.Family, h.Hook.Text)
 	}
 	out := &ChainHook{Type: h.Type.Text, Hook: num}
 	switch out.Type {
@@ -314,7 +314,7 @@ func priority(p *Priority, pos Pos, family Family, hook string) int32 {
 	if p.Name != "" {
 		n, ok := priorityByName(family, hook, p.Name)
 		if !ok {
-			fail(p.Pos, "%q is not the name of a priority in family %s at hook %s", p.Name, familyName(family), hook)
+			fail(p.Pos, "%q is not the name of a priority in family %s at hook %s", p.Name, family, hook)
 		}
 		base = n
 	}
@@ -325,20 +325,11 @@ func priority(p *Priority, pos Pos, family Family, hook string) int32 {
 	return int32(n)
 }
 
-func familyName(f Family) string {
-	for name, family := range families {
-		if family == f {
-			return name
-		}
-	}
-	return "unknown"
-}
-
 // remove carries out what takes away.
 func (c *compiler) remove(cmd *Remove) {
 	if cmd.Kind == "ruleset" {
 		c.order = slices.DeleteFunc(c.order, func(t *table) bool {
-			if cmd.Table.Family != "" && familyName(t.Family) != cmd.Table.Family {
+			if cmd.Table.Family != "" && t.Family.String() != cmd.Table.Family {
 				return false
 			}
 			delete(c.tables, tableKey{t.Family, t.Name})

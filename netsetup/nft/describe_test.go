@@ -39,7 +39,7 @@ func nftDescribe(t *testing.T, expr string) (typ string, width int, symbols map[
 // TestDescribe compares the tables with what the real nft says about them.
 func TestDescribe(t *testing.T) {
 	if _, err := exec.LookPath("nft"); err != nil {
-		t.Skip("nft is not installed")
+		t.Fatal("nft is not installed: make tools")
 	}
 	check := func(expr string, typ *Type, width int) {
 		t.Helper()

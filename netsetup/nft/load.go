@@ -80,15 +80,6 @@ type exthdrLoad struct {
 	index   uint32
 }
 
-// NFT_EXTHDR_OP_*; those that golang.org/x/sys/unix has not too.
-const (
-	exthdrIPv6 = 0
-	exthdrTCP  = 1
-	exthdrIPv4 = 2
-	exthdrSCTP = 3
-	exthdrDCCP = 4
-)
-
 func (l *exthdrLoad) emit(r *rule, reg, bits int) {
 	var a attrs
 	a.reg(unix.NFTA_EXTHDR_DREG, reg)
@@ -109,7 +100,7 @@ func (l *exthdrLoad) where(a *attrs, bits int) {
 func (l *exthdrLoad) userData() (uint32, udata) {
 	var u udata
 	// NFTNL_UDATA_EXTHDR_DESC, _TYPE, _OP.
-	if l.op == exthdrIPv6 {
+	if l.op == unix.NFT_EXTHDR_OP_IPV6 {
 		u.u32(1, l.index)
 		u.u32(0, l.id)
 	} else {

@@ -131,9 +131,6 @@ func (n *natting) needTransport(pos Pos) {
 	if n.proto.at[TransportLayer] != nil || n.addr != nil && n.keyHasTransport() {
 		return
 	}
-	if m, ok := n.s.Addr.(*Map); ok && mentionsTransport(m.Key) {
-		return
-	}
 	failHint(pos, "match the protocol before, such as `meta l4proto tcp`", "a port needs a protocol")
 }
 
@@ -154,27 +151,6 @@ func (n *natting) keyHasTransport() bool {
 			}
 		case *metaLoad:
 			if l.key.Name == "l4proto" {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-func mentionsTransport(e Expr) bool {
-	c, ok := e.(*Concat)
-	if !ok {
-		return false
-	}
-	for _, item := range c.Items {
-		switch x := item.(type) {
-		case *Meta:
-			if x.Key == "l4proto" {
-				return true
-			}
-		case *Payload:
-			h := headerByName(x.Proto)
-			if h != nil && h.Base == TransportLayer && h != thHeader || x.Proto == "ip" && x.Field == "protocol" || x.Proto == "ip6" && x.Field == "nexthdr" {
 				return true
 			}
 		}

@@ -235,7 +235,7 @@ func (t *table) expectationAttrs(o *CtExpectation) attrs {
 		failValue(o.DPort.Pos, err)
 	}
 	a.bytes(3, port)
-	a.bytes(4, binary.NativeEndian.AppendUint32(nil, uint32(milliseconds64(*o.Timeout)))) // in the machine's order
+	a.bytes(4, binary.NativeEndian.AppendUint32(nil, uint32(o.Timeout.Milliseconds()))) // in the machine's order
 	a.u8(5, uint8(integer(o.Size, 8)))
 	return a
 }
@@ -261,8 +261,8 @@ func stateful(s Stmt) Expression {
 	case *Last:
 		var a attrs
 		if s.Used != nil {
-			a.u32(1, 1)                       // NFTA_LAST_SET
-			a.u64(2, milliseconds64(*s.Used)) // NFTA_LAST_MSECS
+			a.u32(1, 1)                             // NFTA_LAST_SET
+			a.u64(2, uint64(s.Used.Milliseconds())) // NFTA_LAST_MSECS
 		}
 		return expression("last", a)
 	}

@@ -1,6 +1,9 @@
 package nft
 
-import "math/big"
+import (
+	"math/big"
+	"slices"
+)
 
 // protocols is what is known of a packet at a place in a rule: from the family
 // of the table, and from what was matched before.
@@ -20,17 +23,13 @@ func newProtocols(family Family) protocols {
 	return p
 }
 
-// baseOf is where the packets of a family begin.
+// base is where the packets of a family begin.
 func (p *protocols) base() Base { return familyHeader(p.family).Base }
 
 // learn notes that a packet has a header.
 func (p *protocols) learn(h *Header, base Base) {
 	if base == TransportLayer {
-		found := false
-		for _, x := range p.transport {
-			found = found || x == h
-		}
-		if !found {
+		if !slices.Contains(p.transport, h) {
 			p.transport = append(p.transport, h)
 		}
 	}
@@ -186,7 +185,7 @@ func (r *rule) needLower(pos Pos, l *payloadLoad) {
 	p := &r.proto
 	if l.base < p.base() {
 		if l.base+1 < p.base() || l.header != etherHeader && l.header != vlanHeader {
-			fail(pos, "packets of a table of family %s have no %s header", familyName(r.Family), l.header.Name)
+			fail(pos, "packets of a table of family %s have no %s header", r.Family, l.header.Name)
 		}
 		r.needEther(pos)
 		return

@@ -154,7 +154,7 @@ func (r *rule) exthdr(e *Exthdr, present bool) *term {
 		fail(e.Pos, "%q is not an extension header", e.Header)
 	}
 	r.needIP(e.Pos, ip6Header)
-	l := &exthdrLoad{op: exthdrIPv6, kind: uint8(h.ID), id: h.Desc}
+	l := &exthdrLoad{op: unix.NFT_EXTHDR_OP_IPV6, kind: uint8(h.ID), id: h.Desc}
 	if present || e.Field == "" {
 		l.present, l.index = true, h.Present
 		return loadTerm(e.Pos, l, typeBoolean, BigEndian, 8)
@@ -181,7 +181,7 @@ func (r *rule) optionField(e *Option, present bool) (*exthdrLoad, *OptionField) 
 	l := &exthdrLoad{}
 	switch e.Of {
 	case "tcp":
-		l.op = exthdrTCP
+		l.op = unix.NFT_EXTHDR_OP_TCPOPT
 		if e.Len > 0 { // @kind,offset,length
 			n, ok := number(e.Name[1:])
 			if !ok || !n.IsUint64() || n.Uint64() > maxKind {
@@ -192,14 +192,14 @@ func (r *rule) optionField(e *Option, present bool) (*exthdrLoad, *OptionField) 
 		}
 		h = tcpOptionByName(e.Name)
 	case "ip":
-		l.op = exthdrIPv4
+		l.op = NFT_EXTHDR_OP_IPV4
 		h = ipOptionByName(e.Name)
 		r.needIP(e.Pos, ipHeader)
 	case "sctp":
-		l.op = exthdrSCTP
+		l.op = NFT_EXTHDR_OP_SCTP
 		h = sctpChunkByName(e.Name)
 	case "dccp":
-		l.op = exthdrDCCP
+		l.op = NFT_EXTHDR_OP_DCCP
 		h = dccpOptionByName(e.Name)
 	}
 	if h == nil {
@@ -224,7 +224,7 @@ func (r *rule) meta(e *Meta) *term {
 		fail(e.Pos, "meta %s can only be set", e.Key)
 	}
 	if k.Name == "nfproto" && r.Family != FamilyInet && r.Family != FamilyBridge && r.Family != FamilyNetdev && !r.proto.anything {
-		fail(e.Pos, "meta nfproto is always the same in a table of family %s", familyName(r.Family))
+		fail(e.Pos, "meta nfproto is always the same in a table of family %s", r.Family)
 	}
 	t := loadTerm(e.Pos, &metaLoad{key: k}, k.Type, k.Order, k.Bits)
 	if k.Type == typeDay {
@@ -348,7 +348,7 @@ func (r *rule) rt(e *Rt) *term {
 	}
 	switch {
 	case key == unix.NFT_RT_NEXTHOP4 && r.Family == FamilyIP6, key == unix.NFT_RT_NEXTHOP6 && r.Family == FamilyIP:
-		fail(e.Pos, "the next hop of packets of a table of family %s is of the other kind", familyName(r.Family))
+		fail(e.Pos, "the next hop of packets of a table of family %s is of the other kind", r.Family)
 	}
 	t.load = &rtLoad{key: key}
 	return t

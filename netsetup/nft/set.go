@@ -3,7 +3,6 @@ package nft
 import (
 	"maps"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -284,9 +283,6 @@ func orderNumber(t *term, order Order) uint32 {
 	}
 	return uint32(order)
 }
-
-// milliseconds of a duration, as the kernel takes timeouts.
-func milliseconds64(d time.Duration) uint64 { return uint64(d / time.Millisecond) }
 
 func typeNames() []string {
 	names := make([]string, len(types))

@@ -13,7 +13,7 @@ func (r *rule) statement(s Stmt, last bool) {
 		r.match(s, last)
 	case *Verdict:
 		v := r.decide(s)
-		r.verdictStatement(v)
+		r.verdict(v, verdictRegister)
 		r.terminal = v.code != -1 // continue
 	case *Vmap:
 		r.vmap(s)
@@ -61,8 +61,6 @@ func (r *rule) statement(s Stmt, last bool) {
 		fail(s.At(), "this statement is not supported")
 	}
 }
-
-func (r *rule) verdictStatement(v verdict) { r.verdict(v, verdictRegister) }
 
 func (r *rule) vmap(s *Vmap) {
 	t := r.eval(&Map{Pos: s.Pos, Key: s.Key, Of: s.Of}, want{typ: typeVerdict})
@@ -314,7 +312,7 @@ func (r *rule) updateSet(s *Update, set *set, op uint32, key *term) {
 		}
 	})
 	if s.Key.Timeout != nil && *s.Key.Timeout > 0 {
-		a.u64(unix.NFTA_DYNSET_TIMEOUT, milliseconds64(*s.Key.Timeout))
+		a.u64(unix.NFTA_DYNSET_TIMEOUT, uint64(s.Key.Timeout.Milliseconds()))
 	}
 	r.updateExprs(s, &a)
 	r.emitSet("dynset", a, set)
