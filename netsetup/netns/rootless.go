@@ -22,12 +22,17 @@ const RootlessEnv = "NSLAB_ROOTLESS"
 // exit status, 128+n where signal n killed it. The namespaces are made if they
 // are not there, and go at the end if no lab is in them (StopHolder). Signals
 // are passed on; those that a terminal sends reach the program by themselves.
+// What comes while the namespaces are made or ended does not stop that, as it
+// would leave them behind.
 // err, with exit status 1, is our own failure: a *PrivilegeError or *LimitError
 // where this host forbids it.
 func EnterRootless(args []string) (exitCode int, err error) {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
+	defer signal.Stop(signals)
 	h, inUse, err := userRunDir().enter()
 	if err == nil {
-		exitCode, err = runInside(h, args)
+		exitCode, err = runInside(h, args, signals)
 		h.close()
 		inUse.Close()
 	}
@@ -47,12 +52,10 @@ func StopHolder() error {
 	return nil
 }
 
-func runInside(h *holder, args []string) (exitCode int, err error) {
+// runInside starts the program and passes signals on until it has ended.
+func runInside(h *holder, args []string, signals <-chan os.Signal) (exitCode int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
-	defer signal.Stop(signals)
 	pid, err := startInside(h, append([]string{os.Args[0]}, args...), append(cleanEnv(), RootlessEnv+"=1"))
 	if err != nil {
 		return 0, err

@@ -342,6 +342,28 @@ func TestRootlessDir(t *testing.T) {
 	}
 }
 
+// TestRootlessSignalAtAnyTime stops the program while it makes, uses and ends the
+// namespaces: they are not left behind.
+func TestRootlessSignalAtAnyTime(t *testing.T) {
+	u := newOrdinary(t)
+	start := time.Now()
+	u.run(t, 42, "exit")
+	whole := time.Since(start) * 3 / 2
+	const times = 60
+	for i := range times {
+		cmd := u.command(t, "exit")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(whole * time.Duration(i) / times)
+		cmd.Process.Signal(unix.SIGTERM) // an error means that it has ended
+		cmd.Wait()
+		if left, _ := filepath.Glob(u.dir + "/*"); len(left) > 0 {
+			t.Fatalf("after %v: left %q", whole*time.Duration(i)/times, left)
+		}
+	}
+}
+
 func TestRootlessSignals(t *testing.T) {
 	u := newOrdinary(t)
 	for _, s := range []unix.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGUSR1, unix.SIGKILL} {
