@@ -22,6 +22,21 @@ func Compile(lab *topology.Lab) (*State, error) {
 	for i, n := range lab.Nodes {
 		s.Namespaces[i] = compileNode(lab, n, names)
 	}
+	machines, err := Machines(lab)
+	if err != nil {
+		return nil, err
+	}
+	s.Machines, s.Hosts = machines, HostsFile(lab)
+	own := make(map[string]*Machine, len(machines))
+	for i := range machines {
+		own[NamespaceName(lab.Name, machines[i].Node)] = &machines[i]
+	}
+	for i := range s.Namespaces {
+		n := &s.Namespaces[i]
+		if m := own[n.Name]; m != nil && n.Kind == Own && m.Kept() {
+			n.Owned = &Owned{Pos: n.Pos, Machine: m}
+		}
+	}
 	s.Sort()
 	return s, nil
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/topology"
 )
 
@@ -24,6 +25,9 @@ import (
 type Options struct {
 	// Open opens the namespace of a node. Run closes what it opened.
 	Open func(node string) (*netns.Handle, error)
+	// Enter gives a node as programs get into it; nil: through its network alone.
+	// Run closes what it gave.
+	Enter func(node string) (*proc.Node, error)
 	// Parallel is how many items of `tests:` run at once; 0 and 1: one after
 	// the other, in file order. The pairs of one item always run at once.
 	Parallel int
@@ -50,7 +54,7 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	}
 	r := &runner{lab: lab, opts: o, nodes: make(map[string]*node, len(lab.Nodes)), listeners: make(map[listenerKey]*listener)}
 	for _, n := range lab.Nodes {
-		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open}
+		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open, enter: o.Enter}
 	}
 	defer r.close()
 	r.files = fileBudget(max(1, o.Parallel))

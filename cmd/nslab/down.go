@@ -11,6 +11,7 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/topology"
 )
 
@@ -123,7 +124,7 @@ func (a *app) down(ctx context.Context, k netsetup.Kernel, lab string, bar *prog
 // remove is down for a lab whose lock is held.
 func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
 	found, err = netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined(lab)})
-	if err != nil {
+	if err := errors.Join(err, proc.EndAll(lab)); err != nil {
 		return found, err
 	}
 	return found, netsetup.RemoveFiles(lab)

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 )
 
 // app is one run of the program: its streams and the common flags.
@@ -37,6 +38,9 @@ type app struct {
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == netns.HolderArg {
 		os.Exit(netns.RunHolder())
+	}
+	if len(os.Args) > 1 && os.Args[1] == proc.KeeperArg {
+		os.Exit(proc.RunKeeper())
 	}
 	a := &app{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(a.main())

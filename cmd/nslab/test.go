@@ -16,6 +16,7 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/probe"
 )
 
@@ -230,6 +231,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	}
 	o := opt.probe
 	o.Open = func(node string) (*netns.Handle, error) { return openNode(lab, node, src.lab) }
+	o.Enter = func(node string) (*proc.Node, error) { return enterNode(lab, node, src.lab) }
 	if tell := bar.of(lab + ": tests"); tell != nil {
 		o.Progress = func(done, total int, _ *probe.Case) { tell(done, total) }
 	}

@@ -10,6 +10,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
+	"nslab/netsetup/proc"
 	"nslab/topology"
 )
 
@@ -70,7 +71,8 @@ func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netset
 	if err != nil && !(errors.As(err, &failed) && failed.Kept) {
 		return plan, err
 	}
-	return plan, errors.Join(err, netsetup.SaveFile(src.lab.Name, fromAnywhere(src.lab.File), src.data))
+	return plan, errors.Join(err, proc.Save(src.lab.Name, src.want.Hosts, src.want.Machines),
+		netsetup.SaveFile(src.lab.Name, fromAnywhere(src.lab.File), src.data))
 }
 
 // before is what the running lab's last file asked for; nil where that is what

@@ -31,6 +31,7 @@ func (k *Kernel) Do(ctx context.Context, ops []netsetup.Op) error {
 		return err
 	}
 	d.makeNamespaces()
+	d.makeOwned()
 	d.deleteNamespaces()
 	if err := d.run(ctx); err != nil {
 		return errors.Join(err, d.failures())
@@ -44,7 +45,8 @@ type doing struct {
 	ops  []netsetup.Op
 	errs []error // by op
 
-	added, deleted []int // ops whose object is a namespace
+	added, deleted []int // ops whose object is a network namespace
+	owned          []int // those that make or end others
 	groups         []group
 	touchesLinks   bool
 }
@@ -67,6 +69,9 @@ func (d *doing) split() {
 			} else {
 				d.added = append(d.added, i)
 			}
+			continue
+		case *netsetup.Owned:
+			d.owned = append(d.owned, i)
 			continue
 		case *netsetup.Link:
 			d.touchesLinks = d.touchesLinks || op.Verb != netsetup.Change
@@ -125,7 +130,7 @@ func (d *doing) makeNamespaces() {
 	err := removeStale(names)
 	var handles []*netns.Handle
 	if err == nil {
-		handles, err = netns.MakeEach(names, d.k.workers, func(i int) error {
+		handles, err = netns.MakeEachOwned(names, d.owner, d.k.workers, func(i int) error {
 			var err error
 			if socks[i], err = openSocket(); err != nil {
 				return err
