@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"nslab/netsetup"
+	"nslab/netsetup/bug"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 )
@@ -53,7 +54,7 @@ func (d *doing) makeOwned() {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			d.errs[i] = d.changeOwned(&d.ops[i], keepers[d.ops[i].Namespace])
+			d.errs[i] = bug.Guard(func() error { return d.changeOwned(&d.ops[i], keepers[d.ops[i].Namespace]) })
 			<-slots
 		}()
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 	"nslab/netsetup/netns"
 )
 
@@ -40,7 +41,7 @@ func nodeFile(lab, node, suffix string) string {
 // started next.
 func Save(lab, hosts string, machines []netsetup.Machine) error {
 	dir := filepath.Join(labDir(lab), nodesDir)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := failpoint.Around("proc.save.dir", func() error { return os.MkdirAll(dir, 0o755) }); err != nil {
 		return err
 	}
 	newHosts, err := replace(filepath.Join(labDir(lab), hostsFile), []byte(hosts))
@@ -76,7 +77,8 @@ func Save(lab, hosts string, machines []netsetup.Machine) error {
 	for _, e := range entries {
 		node := strings.TrimSuffix(strings.TrimSuffix(e.Name(), machineFile), keeperRecord)
 		if !wanted[node] {
-			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			path := filepath.Join(dir, e.Name())
+			if err := failpoint.Around("proc.save.remove", func() error { return os.Remove(path) }); err != nil {
 				return err
 			}
 		}
@@ -96,10 +98,14 @@ func replace(path string, data []byte) (changed bool, err error) {
 		return false, nil
 	}
 	tmp := path + ".new"
-	if err := os.WriteFile(tmp, data, 0o644); err != nil {
-		return false, err
+	err = failpoint.Around("proc.save.write", func() error { return os.WriteFile(tmp, data, 0o644) })
+	if err == nil {
+		err = failpoint.Around("proc.save.rename", func() error { return os.Rename(tmp, path) })
 	}
-	return true, os.Rename(tmp, path)
+	if err != nil {
+		os.Remove(tmp)
+	}
+	return true, err
 }
 
 // load gives the Machine of a node and the shared part of its /etc/hosts. Where

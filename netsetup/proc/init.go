@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 )
 
 // isKeeper says whether this process was started by Keep.
@@ -38,7 +39,7 @@ func RunKeeper() int {
 	m := &netsetup.Machine{}
 	err := readSpec(m)
 	if err == nil {
-		err = furnish(m)
+		err = failpoint.Around("keeper.furnish", func() error { return furnish(m) })
 	}
 	if err != nil {
 		var errno syscall.Errno

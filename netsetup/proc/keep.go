@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 	"nslab/netsetup/netns"
 )
 
@@ -63,38 +65,55 @@ func Keep(net *netns.Handle, m *netsetup.Machine) (k *Keeper, err error) {
 	}
 	runtime.LockOSThread() // whose end the keeper would take for ours
 	defer runtime.UnlockOSThread()
-	pid, err := w.Start(&netns.Program{
-		Paths: []string{"/proc/self/exe"},
-		Argv:  []string{title(m.Lab, m.Node), KeeperArg, m.Key()},
-		Env:   []string{"GOMAXPROCS=1"},
-		Files: []*os.File{null, null, null, spec, answers, wait},
+	k = &Keeper{Node: m.Lab + "." + m.Node, Key: m.Key()}
+	err = failpoint.Around("proc.keep.start", func() (err error) {
+		k.PID, err = w.Start(&netns.Program{
+			Paths: []string{"/proc/self/exe"},
+			Argv:  []string{title(m.Lab, m.Node), KeeperArg, k.Key},
+			Env:   append(failpoint.Env(), "GOMAXPROCS=1"),
+			Files: []*os.File{null, null, null, spec, answers, wait},
+		})
+		if err != nil {
+			return err
+		}
+		if k.pidfd, err = unix.PidfdOpen(k.PID, 0); err != nil {
+			unix.Kill(k.PID, unix.SIGKILL)
+			reap(k.PID)
+			k.PID = 0
+		}
+		return err
 	})
-	if err != nil {
-		return nil, err
-	}
 	answers.Close()
-	k = &Keeper{PID: pid, Node: m.Lab + "." + m.Node, Key: m.Key()}
-	if k.pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
-		unix.Kill(pid, unix.SIGKILL)
-		reap(pid)
-		return nil, err
-	}
-	err = started(answer)
 	if err == nil {
-		err = os.MkdirAll(labDir(m.Lab)+"/"+nodesDir, 0o755)
+		err = started(answer)
 	}
 	if err == nil {
-		_, err = replace(nodeFile(m.Lab, m.Node, keeperRecord), []byte(strconv.Itoa(pid)))
-	}
-	if err == nil {
-		_, err = let.Write([]byte{1})
+		err = k.publish(let)
 	}
 	if err != nil {
-		err = errors.Join(err, k.End())
-		k.Close()
+		if k.PID != 0 {
+			err = errors.Join(err, k.End())
+			k.Close()
+		}
 		return nil, err
 	}
 	return k, nil
+}
+
+// publish records the keeper and lets it live on.
+func (k *Keeper) publish(let *os.File) error {
+	lab, node, _ := strings.Cut(k.Node, ".")
+	path := nodeFile(lab, node, keeperRecord)
+	if err := failpoint.Around("proc.keep.dir", func() error { return os.MkdirAll(filepath.Dir(path), 0o755) }); err != nil {
+		return err
+	}
+	if _, err := replace(path, []byte(strconv.Itoa(k.PID))); err != nil {
+		return err
+	}
+	return failpoint.Around("proc.keep.let", func() error {
+		_, err := let.Write([]byte{1})
+		return err
+	})
 }
 
 // memory is a file that no file system has.

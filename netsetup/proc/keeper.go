@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 )
 
 // KeeperArg is the second argument of this program re-executed as a keeper, the
@@ -176,7 +177,7 @@ func findKeeper(lab, node string, network uint64) (*Keeper, error) {
 // End ends the keeper, with every process of a PID namespace that it keeps, and
 // waits for its end.
 func (k *Keeper) End() error {
-	err := unix.PidfdSendSignal(k.pidfd, unix.SIGKILL, nil, 0)
+	err := failpoint.Around("proc.keep.end", func() error { return unix.PidfdSendSignal(k.pidfd, unix.SIGKILL, nil, 0) })
 	if err != nil && err != unix.ESRCH {
 		return fmt.Errorf("end process %d, which keeps the namespaces of %s: %w", k.PID, k.Node, err)
 	}
@@ -201,7 +202,7 @@ func (k *Keeper) forget() {
 	if record, err := os.ReadFile(path); err != nil || string(record) != strconv.Itoa(k.PID) {
 		return
 	}
-	os.Remove(path)
+	failpoint.Around("proc.keep.forget", func() error { return os.Remove(path) })
 	os.Remove(filepath.Join(labDir(lab), nodesDir))
 	os.Remove(labDir(lab))
 }
