@@ -22,14 +22,24 @@ func Compile(lab *topology.Lab) (*State, error) {
 	for i, n := range lab.Nodes {
 		s.Namespaces[i] = compileNode(lab, n, names)
 	}
-	machines, err := Machines(lab)
+	s.Sort()
+	return s, nil
+}
+
+// CompileMachines is Compile with what nodes are beside their networks, for which
+// files are read: see Machines.
+func CompileMachines(lab *topology.Lab) (*State, error) {
+	s, err := Compile(lab)
 	if err != nil {
 		return nil, err
 	}
-	s.Machines, s.Hosts = machines, HostsFile(lab)
-	own := make(map[string]*Machine, len(machines))
-	for i := range machines {
-		own[NamespaceName(lab.Name, machines[i].Node)] = &machines[i]
+	if s.Machines, err = Machines(lab); err != nil {
+		return nil, err
+	}
+	s.Hosts = HostsFile(lab)
+	own := make(map[string]*Machine, len(s.Machines))
+	for i := range s.Machines {
+		own[NamespaceName(lab.Name, s.Machines[i].Node)] = &s.Machines[i]
 	}
 	for i := range s.Namespaces {
 		n := &s.Namespaces[i]
@@ -37,7 +47,6 @@ func Compile(lab *topology.Lab) (*State, error) {
 			n.Owned = &Owned{Pos: n.Pos, Machine: m}
 		}
 	}
-	s.Sort()
 	return s, nil
 }
 

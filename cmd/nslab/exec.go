@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nslab/netsetup/kernel"
+	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 	"nslab/topology"
 )
@@ -122,7 +123,11 @@ func (a *app) execIn(cmd *cobra.Command, arg string, c *proc.Command) error {
 // node opens NODE or LAB/NODE. As long as a name can only be a node's, it looks at no
 // other one: labs may be large.
 func (a *app) node(cmd *cobra.Command, arg string) (*proc.Node, error) {
-	nodes := published()
+	names, err := netns.Names("") // which may not all be namespaces
+	if err != nil {
+		return nil, err
+	}
+	nodes := nodesByLab(names)
 	lab, name, named := strings.Cut(arg, "/")
 	if !named && len(nodes) == 1 {
 		for only := range nodes {
@@ -143,8 +148,7 @@ func (a *app) node(cmd *cobra.Command, arg string) (*proc.Node, error) {
 		return nil, err
 	}
 	defer k.Close()
-	names, err := k.Labs(cmd.Context())
-	if err != nil {
+	if names, err = k.Labs(cmd.Context()); err != nil {
 		return nil, err
 	}
 	switch {

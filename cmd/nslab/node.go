@@ -32,6 +32,11 @@ func published() map[string][]string {
 	if err != nil {
 		return nil
 	}
+	return nodesByLab(names)
+}
+
+// nodesByLab takes names under netns.Dir apart.
+func nodesByLab(names []string) map[string][]string {
 	found := map[string][]string{}
 	for _, name := range names {
 		if lab, node, ok := strings.Cut(name, "."); ok {

@@ -20,30 +20,29 @@ type IDMaps struct{ UIDs, GIDs string }
 // namespace. A child makes both, for only a process with one thread can; its maps
 // are written from outside, where the privilege is.
 func enterOwned(m *IDMaps) error {
-	var ready, wait [2]int
-	for _, p := range []*[2]int{&ready, &wait} {
-		if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-			return limit(err)
-		}
-		defer unix.Close(p[0])
+	var ready [2]int
+	if err := unix.Pipe2(ready[:], unix.O_CLOEXEC); err != nil {
+		return limit(err)
 	}
-	write, let := os.NewFile(uintptr(ready[1]), "report"), os.NewFile(uintptr(wait[1]), "wait")
+	defer unix.Close(ready[0])
+	write := os.NewFile(uintptr(ready[1]), "report")
 	defer write.Close()
-	defer let.Close()
 	made := &report{at: reportForked}
 	w := &Way{}
 	w.Unshare(unix.CLONE_NEWUSER)
+	w.Call("end with nslab", nil, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
 	w.Unshare(unix.CLONE_NEWNET)
 	w.Call("report", nil, unix.SYS_WRITE, ready[1], unsafe.Pointer(made), int(unsafe.Sizeof(*made)))
-	w.Call("wait", nil, unix.SYS_CLOSE, wait[1])
-	w.Call("wait", nil, unix.SYS_READ, wait[0], make([]byte, 1), 1)
+	// It waits to be killed. What is open here is open in other such children too:
+	// the end of a pipe would not reach it.
+	w.Call("wait", nil, unix.SYS_PPOLL, 0, 0, 0, 0, 0)
 	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), out: uintptr(ready[1])}
 	pid, err := fork(c)
 	if err != nil {
 		return fmt.Errorf("fork: %w", err)
 	}
 	defer waitFor(pid)
-	defer let.Close()
+	defer unix.Kill(pid, unix.SIGKILL)
 	write.Close()
 	var r report
 	n, err := unix.Read(ready[0], unsafe.Slice((*byte)(unsafe.Pointer(&r)), unsafe.Sizeof(r)))
