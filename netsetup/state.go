@@ -128,13 +128,16 @@ type Link struct {
 	Master     string // the bridge it is a port of, or ""
 	TxQueueLen *int
 	Alias      string
-	NoOffloads *bool // wanted: nil or true; observed where it was asked for
+	Offloads   *Offloads // observed where it was asked for
 	// Peer is the other end of a veth. Observed: with Namespace
 	// UnknownNamespace where the other end is in none that was read.
 	Peer   Endpoint
 	Bridge *Bridge // of kind bridge
 	Port   *Port   // where Master is a bridge
 }
+
+// Offloads are what a link leaves to its driver; the zero Offloads are none.
+type Offloads struct{ TX, SG, TSO, GSO, GRO bool } // the words of ethtool -K
 
 // UnknownNamespace stands in Endpoint.Namespace for one that was not read.
 const UnknownNamespace = "?"

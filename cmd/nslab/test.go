@@ -224,7 +224,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 			}
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTime)
 			defer cancel()
-			_, downErr := a.remove(ctx, k, lab, bar)
+			_, downErr := a.remove(ctx, k, lab, joined(lab), bar)
 			err = errors.Join(err, downErr)
 		}()
 	}

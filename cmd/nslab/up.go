@@ -69,14 +69,10 @@ func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netset
 	src.want.Before = before(src)
 	plan, err := netsetup.Up(ctx, k, src.want, opt)
 	var failed *netsetup.RolledBackError
-	switch {
-	case err == nil:
-	case errors.As(err, &failed) && failed.Kept:
+	if errors.As(err, &failed) && failed.Kept {
 		err = errors.Join(err, opt.Save())
-	default:
-		err = errors.Join(err, netns.Tidy(src.lab.Name+"."))
 	}
-	return plan, err
+	return plan, errors.Join(err, netns.Tidy(src.lab.Name+"."))
 }
 
 // unlock, deferred, gives a lock back and joins the error to *err.

@@ -45,6 +45,9 @@ func (s *State) Diff(other *State) []string {
 	return d
 }
 
+// Lines are what there is, sorted, one thing each.
+func (s *State) Lines() []string { return slices.Clone(s.lines) }
+
 // Snapshot reads the State of now.
 func Snapshot() (*State, error) {
 	s := &State{}

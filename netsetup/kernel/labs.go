@@ -27,19 +27,11 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list network namespaces: %w", err)
 	}
-	var spaces []*space
-	for _, name := range append(names, "") {
-		if name != "" && !strings.Contains(name, ".") {
-			continue
-		}
-		sp, err := k.current(name)
-		if isAbsent(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		spaces = append(spaces, sp)
+	spaces, err := k.present(slices.DeleteFunc(append(names, ""), func(name string) bool {
+		return name != "" && !strings.Contains(name, ".")
+	}))
+	if err != nil {
+		return nil, err
 	}
 	found := make(map[string]bool)
 	var mu sync.Mutex
@@ -70,4 +62,60 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 		})
 	})
 	return slices.Sorted(maps.Keys(found)), err
+}
+
+// present opens those of the namespaces that are there.
+func (k *Kernel) present(names []string) ([]*space, error) {
+	var spaces []*space
+	for _, name := range names {
+		sp, err := k.current(name)
+		if isAbsent(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		spaces = append(spaces, sp)
+	}
+	return spaces, nil
+}
+
+// Joined looks for the External namespaces of a lab whose file is not known: those
+// of another's name, or of a process, with a table that is marked as the lab's. All
+// else that a lab has there hangs on a link, which goes with its other end.
+func (k *Kernel) Joined(ctx context.Context, lab string) ([]string, error) {
+	names, err := netns.Names("")
+	if err != nil {
+		return nil, fmt.Errorf("list network namespaces: %w", err)
+	}
+	spaces, err := k.present(slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, lab+".") }))
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[uint64]bool)
+	k.mu.Lock()
+	for _, sp := range k.spaces {
+		known[sp.handle.Inode()] = true
+	}
+	k.mu.Unlock()
+	nameless, err := netns.Nameless(known)
+	if err != nil {
+		return nil, err
+	}
+	more, err := k.present(nameless)
+	if err != nil {
+		return nil, err
+	}
+	spaces = append(spaces, more...)
+	has := make([]bool, len(spaces))
+	err = k.each(ctx, spaces, func(i int, in []byte) error {
+		return spaces[i].labsOfTables(in, func(l string) { has[i] = has[i] || l == lab })
+	})
+	var joined []string
+	for i, sp := range spaces {
+		if has[i] {
+			joined = append(joined, sp.name)
+		}
+	}
+	return joined, err
 }
