@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,10 +15,6 @@ import (
 
 // faults are what can happen at a failpoint; see package failpoint.
 var faults = []string{"error", "panic", "kill", "int"}
-
-// hitsTried is how many of the passings of one point are tried with each fault,
-// unless all are: the first, the last, and some between.
-const hitsTried = 3
 
 // failing is a command that is let fail at each of its failpoints, with each fault.
 type failing struct {
@@ -63,8 +60,10 @@ type point struct {
 	n    int // of this name
 }
 
-// chosen are the points to be tried of those that a command passes.
-func chosen(all []point) []point {
+// chosen are the points to be tried of those that the command passes: all, or of
+// each name the first and the last; without root then only those that there are
+// none of with it.
+func (r *trials) chosen(all []point) []point {
 	if *full {
 		return all
 	}
@@ -72,14 +71,9 @@ func chosen(all []point) []point {
 	for _, p := range all {
 		last[p.name] = p.n
 	}
-	var list []point
-	for _, p := range all {
-		step := max(1, last[p.name]/(hitsTried-1))
-		if p.n == last[p.name] || p.n%step == 1%step {
-			list = append(list, p)
-		}
-	}
-	return list
+	return slices.DeleteFunc(all, func(p point) bool {
+		return p.n != 1 && p.n != last[p.name] || r.rootless() && !strings.HasPrefix(p.name, "holder.")
+	})
 }
 
 // trials are those of one command.
@@ -108,7 +102,7 @@ func (f *failpoints) letFail(t *testing.T, c failing) {
 	}
 	r := &trials{failpoints: f, failing: c, t: t, nothing: lookAtHost(t)}
 	r.down = words("down --all")
-	if c.command[0] == "--rootless" {
+	if r.rootless() {
 		r.down = words("--rootless down --all")
 	}
 	r.restore()
@@ -116,7 +110,7 @@ func (f *failpoints) letFail(t *testing.T, c failing) {
 	r.after = lookAtHost(t)
 	r.restore()
 	begin, tried, left := time.Now(), f.tried, f.left
-	for _, p := range chosen(points) {
+	for _, p := range r.chosen(points) {
 		for _, fault := range faults {
 			f.points[p.name] = true
 			f.tried++
@@ -133,6 +127,8 @@ func (f *failpoints) letFail(t *testing.T, c failing) {
 	}
 	t.Logf("%d faults in %v: %d left something", f.tried-tried, time.Since(begin).Round(time.Second), f.left-left)
 }
+
+func (c *failing) rootless() bool { return c.command[0] == "--rootless" }
 
 // restore makes again what there was before the command.
 func (r *trials) restore() {
@@ -215,8 +211,7 @@ func (r *trials) fault(p point, fault string) string {
 // wrongEnd checks a command's exit status and message.
 func (r *trials) wrongEnd(p point, fault string, status int, out string) string {
 	statuses := map[string][]int{"error": {0, 4, 5}, "panic": {5}, "kill": {137}, "int": {0, 130}}[fault]
-	rootless := r.command[0] == "--rootless"
-	if rootless && (strings.HasPrefix(p.name, "holder.run.") || strings.HasPrefix(p.name, "netns.dir.")) {
+	if r.rootless() && (strings.HasPrefix(p.name, "holder.run.") || strings.HasPrefix(p.name, "netns.dir.")) {
 		statuses = []int{0, 4} // the process that keeps the namespaces is not the one that is started
 	}
 	ok := false
@@ -230,7 +225,7 @@ func (r *trials) wrongEnd(p point, fault string, status int, out string) string 
 		return "the message does not tell of the bug"
 	case status == 4 && !strings.Contains(out, "hint:") && !strings.Contains(out, p.name) && fault == "error":
 		return "the message does not tell what failed"
-	case status == 130 && !rootless && !strings.Contains(out, "interrupted"):
+	case status == 130 && !r.rootless() && !strings.Contains(out, "interrupted"):
 		return "the message does not tell of the interrupt"
 	case r.up && strings.Contains(out, "by hand"):
 		return "something was left"

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,6 +41,7 @@ func lookAtHost(t *testing.T) host {
 			h.lines = append(h.lines, numbers.ReplaceAllString(l, "N"))
 		}
 	}
+	slices.Sort(h.lines)
 	h.look(t, "", "/proc/self/ns/net")
 	names, err := netns.List("")
 	if err != nil {
