@@ -42,29 +42,41 @@ func lookAtHost(t *testing.T) host {
 		}
 	}
 	slices.Sort(h.lines)
-	h.look(t, "", "/proc/self/ns/net")
 	names, err := netns.List("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range names {
-		h.look(t, name, filepath.Join(netns.Dir, name))
+	spaces := make([]host, len(names)+1)
+	atOnce(len(spaces), func(i int) {
+		name, file := "", "/proc/self/ns/net"
+		if i > 0 {
+			name, file = names[i-1], filepath.Join(netns.Dir, names[i-1])
+		}
+		var err error
+		if spaces[i], err = lookInside(name, file); err != nil {
+			t.Errorf("look into namespace %q: %v", name, err)
+		}
+	})
+	for _, s := range spaces {
+		h.lines = append(h.lines, s.lines...)
+		maps.Copy(h.ids, s.ids)
 	}
 	return h
 }
 
+// linkLine is how ip and bridge begin the line of a link.
+var linkLine = regexp.MustCompile(`^(\d+): ([^ :@]+)(?:@[^ :]*)?: <`)
+
 // perFamily are the commands of ip whose answer depends on the family.
 const perFamily = "route show table all\nrule\n"
 
-// look reads one namespace.
-func (h *host) look(t *testing.T, name, file string) {
-	t.Helper()
+// lookInside reads one namespace.
+func lookInside(name, file string) (h host, err error) {
 	st, err := os.Stat(file)
 	if err != nil {
-		t.Fatal(err)
+		return h, err
 	}
-	h.ids[name] = fmt.Sprint(st.Sys().(*syscall.Stat_t).Ino)
-	var lines []string
+	h.ids = map[string]string{name: fmt.Sprint(st.Sys().(*syscall.Stat_t).Ino)}
 	for _, c := range []struct{ stdin, command string }{
 		{"link\naddr\nneigh show nud permanent\n" + perFamily, "ip -d -o -batch -"},
 		{perFamily, "ip -6 -o -batch -"},
@@ -75,19 +87,24 @@ func (h *host) look(t *testing.T, name, file string) {
 		if name != "" {
 			args = append([]string{"nsenter", "--net=" + file, "--"}, args...)
 		}
-		for _, l := range strings.Split(output(t, c.stdin, args...), "\n") {
-			if index, rest, ok := strings.Cut(l, ": "); ok && args[len(args)-1] == "-" {
-				link, _, _ := strings.Cut(rest, ":")
-				link, _, _ = strings.Cut(link, "@")
-				h.ids[name+":"+link] = index
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Stdin = strings.NewReader(c.stdin)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			return h, fmt.Errorf("%s: %w\n%s", cmd, err, out)
+		}
+		for _, l := range strings.Split(string(out), "\n") {
+			if m := linkLine.FindStringSubmatch(l); m != nil {
+				h.ids[name+":"+m[2]] = m[1]
 			}
 			l = strings.Join(strings.Fields(passing.ReplaceAllString(l, "")), " ")
 			if l != "" && !ownWay.MatchString(l) {
-				lines = append(lines, name+" "+l)
+				h.lines = append(h.lines, name+" "+l)
 			}
 		}
 	}
-	h.lines = append(h.lines, orderOf(lines)...)
+	orderOf(h.lines)
+	return h, nil
 }
 
 func output(t *testing.T, stdin string, args ...string) string {
@@ -107,8 +124,10 @@ func (h host) same(other host) string { return difference(h.lines, other.lines) 
 // verySame also holds the two to be the same things, not others that look alike.
 func (h host) verySame(other host) string {
 	d := h.same(other)
-	if !maps.Equal(h.ids, other.ids) {
-		d += fmt.Sprintf("the things themselves: they were %v and are %v\n", h.ids, other.ids)
+	for _, thing := range slices.Sorted(maps.Keys(h.ids)) {
+		if h.ids[thing] != other.ids[thing] {
+			d += fmt.Sprintf("%s was %s and is %q\n", thing, h.ids[thing], other.ids[thing])
+		}
 	}
 	return d
 }

@@ -15,7 +15,10 @@ var full = flag.Bool("full", false, "try everything that the tests of reliabilit
 func TestReliability(t *testing.T) {
 	dir := commonDir(t)
 	build(t, dir)
-	t.Run("failpoints", func(t *testing.T) { testFailpoints(t, buildFailing(t, dir)) })
+	failing := buildFailing(t, dir)
+	t.Run("failpoints", func(t *testing.T) { testFailpoints(t, failing) })
+	t.Run("by hand", func(t *testing.T) { testByHand(t, failing) })
+	t.Run("concurrency", testConcurrency)
 }
 
 // buildFailing builds the program with its failpoints.
