@@ -262,7 +262,7 @@ func (r *resolver) checkNodes() {
 		if n.Keep == nil {
 			n.Keep = &Keep{}
 			if !n.inLab() {
-				n.Keep = &Keep{Addresses: true, Routes: true, Rules: true, Neighbors: true, Links: true}
+				n.Keep = &Keep{Addresses: true, Routes: true, Rules: true, Neighbors: true, Links: true, Qdiscs: true}
 			}
 		}
 		if !n.inLab() && len(n.Sysctls) > 0 {
