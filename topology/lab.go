@@ -102,7 +102,7 @@ type Node struct {
 
 // Keep says which unmarked things of a node stay though they look hand-made.
 type Keep struct {
-	Addresses, Routes, Rules, Neighbors, Links bool
+	Addresses, Routes, Rules, Neighbors, Links, Qdiscs bool
 }
 
 // Subnet is one prefix, or `auto`: one of each configured family.
