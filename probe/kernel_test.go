@@ -239,7 +239,7 @@ func TestServers(t *testing.T) {
 	b := &node{name: "b", topo: l.node("b"), open: l.open}
 	defer b.close()
 	for _, tcp := range []bool{true, false} {
-		s, err := run.listen(listenerKey{b, mustAddrPort("10.0.0.2:80"), tcp})
+		s, err := run.listen(listenerKey{node: b, addr: mustAddrPort("10.0.0.2:80"), tcp: tcp}, echoes)
 		if err != nil {
 			t.Fatal(err)
 		}
