@@ -519,3 +519,22 @@ func TestRefusalsLimited(t *testing.T) {
 		c.mustBe(t, want, "")
 	}
 }
+
+// TestUsurpedAddress has the router answer for the address of b: no ping of b
+// passes by that, and none has reached it.
+func TestUsurpedAddress(t *testing.T) {
+	l := routedLab(t)
+	l.do("r", "ip addr add 10.0.2.2/32 dev lo", "ip addr add fd00:2::2/128 dev lo nodad")
+	for _, c := range []struct {
+		expect string
+		want   Outcome
+	}{{expectPass, Fail}, {expectFail, Pass}, {expectReject, Fail}, {expectDrop, Fail}} {
+		for _, got := range l.run(testItem("ping", "a", "b", 0, func(x *topology.Test) { x.Expect, x.Count = c.expect, 2 })).Cases {
+			text := ""
+			if c.want == Fail {
+				text = "another node answers for"
+			}
+			got.mustBe(t, c.want, text)
+		}
+	}
+}
