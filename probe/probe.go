@@ -35,8 +35,9 @@ type Options struct {
 	Select map[string]string
 	// Repeat is how often all is done; 0 is once.
 	Repeat int
-	// Progress, where it is not nil, is told of each case when it is done. It
-	// is not called by two goroutines at once.
+	// Progress, where it is not nil, is told how many cases there are, with no
+	// Case, before any is tried, and of each when it is done. It is not called
+	// by two goroutines at once.
 	Progress func(done, total int, c *Case)
 }
 
@@ -60,6 +61,9 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	report := &Report{Lab: lab.Name, File: lab.File, Started: started}
 	for _, it := range items {
 		r.total += len(it.jobs)
+	}
+	if o.Progress != nil {
+		o.Progress(0, r.total, nil)
 	}
 	r.runItems(ctx, items)
 	for _, it := range items {

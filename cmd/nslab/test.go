@@ -169,6 +169,7 @@ func (a *app) testEach(ctx context.Context, sources []*source, opt testOptions) 
 		bar   = a.newProgress()
 		wg    sync.WaitGroup
 	)
+	tested := bar.labs(len(sources))
 	for i, src := range sources {
 		slots <- struct{}{}
 		wg.Add(1)
@@ -176,6 +177,7 @@ func (a *app) testEach(ctx context.Context, sources []*source, opt testOptions) 
 			defer wg.Done()
 			defer func() { <-slots }()
 			all[i], errs[i] = a.testLab(ctx, src, opt, bar)
+			tested()
 		}()
 	}
 	wg.Wait()
@@ -218,8 +220,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 		}
 		defer func() {
 			if opt.keep || opt.keepOnFailure && (err != nil || report.Failed+report.Errors > 0) {
-				bar.clear()
-				a.note("%s is kept; `nslab down %s` removes it", lab, lab)
+				bar.aside(func() { a.note("%s is kept; `nslab down %s` removes it", lab, lab) })
 				return
 			}
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTime)
@@ -230,9 +231,9 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	}
 	o := opt.probe
 	o.Open = func(node string) (*netns.Handle, error) { return openNode(lab, node, src.lab) }
-	if tell := bar.of(lab + ": tests"); tell != nil {
-		o.Progress = func(done, total int, _ *probe.Case) { tell(done, total) }
-	}
+	doing := lab + ": tests"
+	o.Progress = bar.tests(doing)
+	defer bar.finish(doing)
 	report, err = probe.Run(ctx, src.lab, o)
 	if report != nil && ctx.Err() != nil {
 		err = nil // the report has what was not finished, and why
