@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"regexp"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 var expectations = map[seen]map[string]Outcome{
 	answered: {expectPass: Pass, expectFail: Fail, expectReject: Fail, expectDrop: Fail},
 	arrived:  {expectPass: Fail, expectFail: Fail, expectReject: Fail, expectDrop: Fail},
+	usurped:  {expectPass: Fail, expectFail: Pass, expectReject: Fail, expectDrop: Fail},
 	refused:  {expectPass: Fail, expectFail: Pass, expectReject: Pass, expectDrop: Fail},
 	lost:     {expectPass: Fail, expectFail: Pass, expectReject: Fail, expectDrop: Pass},
 }
@@ -537,4 +539,19 @@ func TestUsurpedAddress(t *testing.T) {
 			got.mustBe(t, c.want, text)
 		}
 	}
+}
+
+// TestPanic has a mistake of nslab's own in a goroutine: Run panics where it was
+// called, so that the caller can take the lab down.
+func TestPanic(t *testing.T) {
+	l := pairLab(t)
+	l.Tests = []*topology.Test{testItem("ping", "a", "b", 0, nil), testItem("tcp", "a", "b", 80, nil)}
+	defer func() {
+		v := fmt.Sprint(recover())
+		if !strings.HasPrefix(v, "a mistake\n") || !strings.Contains(v, "TestPanic") {
+			t.Errorf("Run panicked with %q, want the mistake and where it was made", v)
+		}
+	}()
+	Run(context.Background(), l.Lab, Options{Parallel: 2, Open: func(string) (*netns.Handle, error) { panic("a mistake") }})
+	t.Error("Run returned")
 }

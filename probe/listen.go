@@ -58,10 +58,11 @@ var echoes = service{
 type listener struct {
 	listenerKey
 	service
-	users int      // under runner.listening
-	file  *os.File // the listening socket, or that of UDP
-	watch *os.File // where requests are seen to arrive: of UDP the same as file
-	wg    sync.WaitGroup
+	panics *panics
+	users  int      // under runner.listening
+	file   *os.File // the listening socket, or that of UDP
+	watch  *os.File // where requests are seen to arrive: of UDP the same as file
+	wg     sync.WaitGroup
 
 	mu      sync.Mutex
 	seen    map[netip.AddrPort]time.Time // senders, and when their last request came
@@ -78,7 +79,7 @@ func (r *runner) listen(key listenerKey, s service) (*listener, error) {
 	l, ok := r.listeners[key]
 	if !ok {
 		var err error
-		if l, err = openListener(key, s); err != nil {
+		if l, err = openListener(key, s, &r.panics); err != nil {
 			return nil, err
 		}
 		r.listeners[key] = l
@@ -96,7 +97,7 @@ func (r *runner) release(l *listener) {
 	}
 }
 
-func openListener(key listenerKey, s service) (*listener, error) {
+func openListener(key listenerKey, s service, p *panics) (*listener, error) {
 	var fd, watch int
 	err := key.node.inside(func() (err error) {
 		if fd, err = listenOn(key); err != nil {
@@ -116,6 +117,7 @@ func openListener(key listenerKey, s service) (*listener, error) {
 	l := &listener{
 		listenerKey: key,
 		service:     s,
+		panics:      p,
 		seen:        make(map[netip.AddrPort]time.Time),
 		claimed:     make(map[netip.AddrPort]bool),
 		conns:       make(map[*os.File]bool),
@@ -256,6 +258,7 @@ func (l *listener) serve(f *os.File, do func(fd int)) {
 	l.wg.Add(1)
 	go func() {
 		defer l.wg.Done()
+		defer l.panics.keep()
 		raw.Read(func(fd uintptr) bool {
 			do(int(fd))
 			return false // wait for more; Read ends when f is closed
@@ -291,6 +294,7 @@ func (l *listener) accept(fd int) {
 // converse serves one connection.
 func (l *listener) converse(f *os.File, from netip.AddrPort) {
 	defer l.wg.Done()
+	defer l.panics.keep()
 	l.talk(f, from)
 	l.mu.Lock()
 	delete(l.conns, f)

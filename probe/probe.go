@@ -66,6 +66,7 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 		o.Progress(0, r.total, nil)
 	}
 	r.runItems(ctx, items)
+	r.panics.raise()
 	for _, it := range items {
 		for _, j := range it.jobs {
 			report.add(j.c)
@@ -88,6 +89,7 @@ type runner struct {
 
 	refusals  refusals
 	explained atomic.Int32 // how many cases
+	panics    panics
 
 	listening sync.Mutex
 	listeners map[listenerKey]*listener
@@ -150,11 +152,12 @@ func (r *runner) runItems(ctx context.Context, items []*item) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
+			defer func() { <-slots }()
+			defer r.panics.keep()
 			r.runItem(ctx, it)
 			if it.test.StopOnFail && slices.ContainsFunc(it.jobs, func(j *job) bool { return j.c.Outcome != Pass }) {
 				stopped.CompareAndSwap(nil, it.test)
 			}
-			<-slots
 		}()
 	}
 	wg.Wait()

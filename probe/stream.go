@@ -83,6 +83,7 @@ func (s *stream) try(ctx context.Context, jobs []*job, report func(*job, result)
 		go func() {
 			defer wg.Done()
 			defer func() { <-s.slots }()
+			defer s.runner.panics.keep()
 			grown := sync.OnceFunc(func() { <-s.young })
 			defer time.AfterFunc(youth, grown).Stop()
 			defer grown()

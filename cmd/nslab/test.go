@@ -176,7 +176,10 @@ func (a *app) testEach(ctx context.Context, sources []*source, opt testOptions) 
 		go func() {
 			defer wg.Done()
 			defer func() { <-slots }()
-			all[i], errs[i] = a.testLab(ctx, src, opt, bar)
+			errs[i] = survived(src.lab.Name, func() (err error) {
+				all[i], err = a.testLab(ctx, src, opt, bar)
+				return err
+			})
 			tested()
 		}()
 	}
@@ -189,6 +192,17 @@ func (a *app) testEach(ctx context.Context, sources []*source, opt testOptions) 
 		}
 	}
 	return reports, errors.Join(errs...)
+}
+
+// survived calls f, and makes an error of a panic: the labs that are tested beside
+// this one have to be taken down, too.
+func survived(lab string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("test %s: %v\nhint: this is a mistake in nslab; please report it, with the lines above", lab, v)
+		}
+	}()
+	return f()
 }
 
 // testLab tests one lab, and brings it up and takes it down for that if it does
@@ -219,7 +233,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 			return nil, err
 		}
 		defer func() {
-			if opt.keep || opt.keepOnFailure && (err != nil || report.Failed+report.Errors > 0) {
+			if opt.keep || opt.keepOnFailure && (err != nil || report == nil || report.Failed+report.Errors > 0) {
 				bar.aside(func() { a.note("%s is kept; `nslab down %s` removes it", lab, lab) })
 				return
 			}
