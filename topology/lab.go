@@ -296,7 +296,7 @@ type Test struct {
 	RTT      *Measure      // Ping: mean round-trip time in ns; nil: not checked
 
 	Payload string // TCP, UDP
-	Listen  *bool  // TCP, UDP; nil: on targets that run no processes
+	Listen  *bool  // TCP, UDP (nil: on targets that run no processes); HTTP, DNS (Resolve: never nil)
 
 	Status  int      // HTTP; 0: not given (Resolve: 200)
 	Body    string   // HTTP: regular expression, as Stdout; "": anything

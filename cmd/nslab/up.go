@@ -66,6 +66,7 @@ reading the kernel back; on an error or Ctrl-C the lab returns to what it was.`,
 func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netsetup.Options, bar *progress) (*netsetup.Plan, error) {
 	opt.Progress = bar.of(src.lab.Name)
 	opt.Save = func() error { return netsetup.SaveFile(src.lab.Name, fromAnywhere(src.lab.File), src.data) }
+	defer bar.finish(src.lab.Name)
 	src.want.Before = before(src)
 	plan, err := netsetup.Up(ctx, k, src.want, opt)
 	var failed *netsetup.RolledBackError
