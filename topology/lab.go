@@ -20,12 +20,13 @@ type Lab struct {
 	File        string // name of the file, for messages
 	Name        string
 	Description string
-	Neighbors   string  // "learned" or "static"
-	Routing     string  // "none" or "shortest"
-	Nodes       []*Node // in file order
-	Links       []*Link // in file order
-	Tests       []*Test // in file order
-	Warnings    Errors  // what is allowed and yet looks wrong
+	Neighbors   string   // "learned" or "static"
+	Routing     string   // "none" or "shortest"
+	Nodes       []*Node  // in file order
+	Links       []*Link  // in file order
+	Tests       []*Test  // in file order
+	Scenario    []*Event // in the order of their times, else of the file
+	Warnings    Errors   // what is allowed and yet looks wrong
 }
 
 // File is what Parse makes: the same types as in Lab, holding only what was
@@ -39,6 +40,7 @@ type File struct {
 	Nodes       []*Node
 	Links       []*Link
 	Tests       []*Test
+	Scenario    []*Event
 }
 
 // Addressing is where `subnet: auto` takes its prefixes from.

@@ -57,7 +57,13 @@ func (p *printer) lab(l *Lab) {
 		p.printf("tests:\n")
 	}
 	for _, t := range l.Tests {
-		p.printf("  - %s\n", testFields(t))
+		p.printf("  - %s\n", testFields(t, ""))
+	}
+	if len(l.Scenario) > 0 {
+		p.printf("scenario:\n")
+	}
+	for _, e := range l.Scenario {
+		p.printf("  - %s\n", eventFields(e))
 	}
 }
 
