@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -289,6 +290,7 @@ func givesMTU(s *State, namespace, link string) bool {
 // tells Observe what to look at. It gives what is left to be done, as commands.
 func force(ctx context.Context, k Kernel, seen, target *State, progress Progress) (left []string, err error) {
 	var failed error
+	held := map[string]error{} // by namespace
 	for try := 1; ; try++ {
 		now, err := Observe(ctx, k, seen)
 		if err != nil {
@@ -298,8 +300,10 @@ func force(ctx context.Context, k Kernel, seen, target *State, progress Progress
 		if err != nil {
 			failed = err
 		}
+		// Those who hold a namespace had their time.
+		plan.Ops = slices.DeleteFunc(plan.Ops, func(o Op) bool { return o.Phase == Unpublish && held[o.Namespace] != nil })
 		if plan.Empty() {
-			return nil, nil
+			return nil, errors.Join(slices.Collect(maps.Values(held))...)
 		}
 		if try > settleTries {
 			for _, l := range plan.Lines() {
@@ -308,7 +312,43 @@ func force(ctx context.Context, k Kernel, seen, target *State, progress Progress
 			return left, failed
 		}
 		failed = applyAll(ctx, k, plan.Ops, progress)
+		for _, e := range heldIn(failed) {
+			held[e.Op.Namespace] = e
+		}
 	}
+}
+
+// HeldError says that a namespace is not removed, as others hold it.
+type HeldError struct {
+	By []string // who does, and how
+}
+
+// maxHolds bounds how many of those who hold a namespace are named.
+const maxHolds = 10
+
+func (e *HeldError) Error() string {
+	by := e.By
+	if n := len(by) - maxHolds; n > 0 {
+		by = append(slices.Clone(by[:maxHolds]), fmt.Sprintf("%d more", n))
+	}
+	return "it is held: " + strings.Join(by, "; ")
+}
+
+// heldIn gives the ops that failed with a HeldError.
+func heldIn(err error) []*OpError {
+	switch e := err.(type) {
+	case *OpError:
+		if errors.As(e.Err, new(*HeldError)) {
+			return []*OpError{e}
+		}
+	case interface{ Unwrap() []error }:
+		var all []*OpError
+		for _, x := range e.Unwrap() {
+			all = append(all, heldIn(x)...)
+		}
+		return all
+	}
+	return nil
 }
 
 // applyAll carries out ops stage by stage and joins the errors.
@@ -343,6 +383,9 @@ func (e *LeftError) Error() string {
 	}
 	for _, c := range e.Left {
 		b.WriteString("\nto be done by hand: " + c)
+	}
+	if errors.As(e.Err, new(*HeldError)) {
+		fmt.Fprintf(&b, "\nhint: end what is named, then run `nslab down %s` once more", e.Lab)
 	}
 	return b.String()
 }

@@ -27,10 +27,22 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list network namespaces: %w", err)
 	}
+	// Those of other labs are let go of, as their own nslab may want to end them.
+	var opened []string
+	defer func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		for _, name := range opened {
+			k.forget(name)
+		}
+	}()
 	var spaces []*space
 	for _, name := range append(names, "") {
 		if name != "" && !strings.Contains(name, ".") {
 			continue
+		}
+		if !k.isOpen(name) {
+			opened = append(opened, name)
 		}
 		sp, err := k.current(name)
 		if isAbsent(err) {

@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -135,11 +137,16 @@ func waitUnreaped(pid int) error {
 	}
 }
 
+// env is the environment of the program, which tells whose it is.
 func (c *Command) env() []string {
-	if c.Env == nil {
-		return os.Environ()
+	env := c.Env
+	if env == nil {
+		env = os.Environ()
 	}
-	return c.Env
+	mark := netns.InodeEnv + "="
+	// Of two of one name programs take the one or the other.
+	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, mark) })
+	return append(env, mark+strconv.FormatUint(c.Namespace.Inode(), 10))
 }
 
 // prepare makes the calling thread, which is DoPrivate's, what the program is to
