@@ -95,6 +95,10 @@ type Kernel interface {
 	Settle(ctx context.Context, links []Endpoint) (left []Endpoint, err error)
 }
 
+// ErrNoAnswer is what an error of Do wraps where it is not known whether an op was
+// done: one has to look.
+var ErrNoAnswer = errors.New("the kernel does not answer")
+
 // OpError is the kernel's refusal of one op.
 type OpError struct {
 	File string // of the topology; may be "": Apply fills it in

@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"nslab/netsetup/failpoint"
 	"nslab/topology"
 )
 
@@ -39,6 +41,9 @@ func (e *LockedError) Error() string {
 	return fmt.Sprintf("lab %s is locked by another nslab, pid %d", e.Lab, e.PID)
 }
 
+// lockSuffix ends the name of a lab's lock.
+const lockSuffix = ".lock"
+
 // lockPause is between two tries at a lock that another process holds.
 const lockPause = 20 * time.Millisecond
 
@@ -48,7 +53,7 @@ func LockLab(ctx context.Context, lab string, wait time.Duration) (*Lock, error)
 	if err := topology.CheckLabName(lab); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(RunDir, lab+".lock")
+	path := filepath.Join(RunDir, lab+lockSuffix)
 	deadline := time.Now().Add(wait)
 	for {
 		l, err := tryLock(path)
@@ -66,42 +71,77 @@ func LockLab(ctx context.Context, lab string, wait time.Duration) (*Lock, error)
 	}
 }
 
-// tryLock gives nil without an error where somebody else has the lock. The file
-// goes with its lock, so what was locked may be a file that is no longer there:
-// hence the second look.
-func tryLock(path string) (*Lock, error) {
-	if err := os.MkdirAll(RunDir, 0o755); err != nil {
+// tryLock gives nil without an error where somebody else has the lock. After an
+// error, or a panic, nothing is left that was not there.
+func tryLock(path string) (l *Lock, err error) {
+	var f *os.File
+	defer func() {
+		if l != nil {
+			return
+		}
+		if f != nil {
+			if failed := (&Lock{path, f}); failed.acquire() == nil {
+				failed.remove()
+			}
+			f.Close()
+		}
+		os.Remove(RunDir) // only where it is empty
+	}()
+	err = failpoint.Around("run.dir", func() error { return os.MkdirAll(RunDir, 0o755) })
+	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	err = failpoint.Around("run.lock", func() (err error) {
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // the directory went away in between
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, nil
-		}
+	got := &Lock{path, f}
+	if err := got.acquire(); errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, nil
+	} else if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	locked, err := f.Stat()
-	there, err2 := os.Stat(path)
-	if err != nil || err2 != nil || !os.SameFile(locked, there) {
-		f.Close()
-		return nil, nil
-	}
-	err = f.Truncate(0)
-	if err == nil {
-		_, err = f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
-	}
-	if err != nil {
-		f.Close()
+	if err := failpoint.Around("run.lock.pid", got.writePID); err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
-	return &Lock{path, f}, nil
+	return got, nil
+}
+
+// acquire locks the file; unix.EWOULDBLOCK is that somebody else has the lock.
+// The file goes with its lock, so what was locked may be a file that is no longer
+// there: hence the second look.
+func (l *Lock) acquire() error {
+	if err := unix.Flock(int(l.file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return err
+	}
+	locked, err := l.file.Stat()
+	there, err2 := os.Stat(l.path)
+	if err != nil || err2 != nil || !os.SameFile(locked, there) {
+		return unix.EWOULDBLOCK
+	}
+	return nil
+}
+
+func (l *Lock) writePID() error {
+	if err := l.file.Truncate(0); err != nil {
+		return err
+	}
+	_, err := l.file.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
+	return err
+}
+
+func (l *Lock) remove() error {
+	err := os.Remove(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return err
 }
 
 func lockHolder(path string) int {
@@ -116,11 +156,17 @@ func lockHolder(path string) int {
 	return pid
 }
 
-// Unlock gives the lock back and leaves no file.
-func (l *Lock) Unlock() {
-	os.Remove(l.path)
-	os.Remove(RunDir) // only where it is empty
-	l.file.Close()
+// Unlock gives the lock back and leaves no file. What comes after it does not
+// depend on its error.
+func (l *Lock) Unlock() error {
+	defer func() {
+		os.Remove(RunDir) // only where it is empty
+		l.file.Close()
+	}()
+	if err := failpoint.Around("run.unlock", l.remove); err != nil {
+		return fmt.Errorf("unlock: %w", err)
+	}
+	return nil
 }
 
 const (
@@ -129,10 +175,29 @@ const (
 )
 
 // SaveFile keeps a copy of a running lab's topology file, for verbs that are
-// given the lab's name. name is the file's own, for messages.
-func SaveFile(lab, name string, data []byte) error {
+// given the lab's name. name is the file's own, for messages. After an error, or a
+// panic, the copy is the one that was there before.
+func SaveFile(lab, name string, data []byte) (err error) {
+	oldName, old, oldErr := LoadFile(lab)
+	saved := false
+	defer func() {
+		switch {
+		case saved:
+		case oldErr != nil:
+			err = errors.Join(err, RemoveFiles(lab))
+		default:
+			err = errors.Join(err, writeFiles(lab, oldName, old))
+		}
+	}()
+	err = writeFiles(lab, name, data)
+	saved = err == nil
+	return err
+}
+
+func writeFiles(lab, name string, data []byte) error {
 	dir := filepath.Join(RunDir, lab)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	err := failpoint.Around("run.save.dir", func() error { return os.MkdirAll(dir, 0o755) })
+	if err != nil {
 		return err
 	}
 	if err := writeFile(filepath.Join(dir, savedName), []byte(name)); err != nil {
@@ -144,10 +209,14 @@ func SaveFile(lab, name string, data []byte) error {
 // writeFile replaces a file as a whole.
 func writeFile(path string, data []byte) error {
 	tmp := path + ".new"
-	if err := os.WriteFile(tmp, data, 0o644); err != nil {
-		return err
+	err := failpoint.Around("run.save.write", func() error { return os.WriteFile(tmp, data, 0o644) })
+	if err == nil {
+		err = failpoint.Around("run.save.rename", func() error { return os.Rename(tmp, path) })
 	}
-	return os.Rename(tmp, path)
+	if err != nil {
+		os.Remove(tmp)
+	}
+	return err
 }
 
 // LoadFile gives the copy that SaveFile kept; the error wraps fs.ErrNotExist
@@ -170,7 +239,25 @@ func RemoveFiles(lab string) error {
 	if err := topology.CheckLabName(lab); err != nil {
 		return err
 	}
-	err := os.RemoveAll(filepath.Join(RunDir, lab))
+	err := failpoint.Around("run.remove", func() error { return os.RemoveAll(filepath.Join(RunDir, lab)) })
 	os.Remove(RunDir) // only where it is empty
 	return err
+}
+
+// Recorded gives the names of the labs that something in RunDir is for, sorted. A
+// lab that is there need not run: a crash, or the work on it, has left the file.
+func Recorded() ([]string, error) {
+	entries, err := os.ReadDir(RunDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var labs []string
+	for _, e := range entries {
+		name := strings.TrimSuffix(e.Name(), lockSuffix)
+		if topology.CheckLabName(name) == nil && !slices.Contains(labs, name) {
+			labs = append(labs, name)
+		}
+	}
+	slices.Sort(labs)
+	return labs, nil
 }

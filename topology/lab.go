@@ -83,6 +83,18 @@ type Node struct {
 	Nftables   *Nftables   // nil: none
 	Labels     map[string]string
 
+	Isolate  Isolate
+	Hostname string // Resolve: never "" on a node that the lab makes
+	DNS      *Resolver
+	Hosts    []HostLine
+	Limits   Limits
+	RootFS   Text // a directory; Resolve: absolute
+	Files    []NodeFile
+	Private  []Text // absolute, clean directories
+	Env      []Variable
+	Setup    []CommandLine
+	Run      []*Process
+
 	// Bad says that something in the node did not parse and was left out:
 	// Resolve reports nothing that could only follow from that.
 	Bad bool

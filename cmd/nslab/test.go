@@ -202,7 +202,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Unlock()
+	defer unlock(lock, &err)
 	have, plan, err := differences(ctx, k, src.want)
 	if err != nil {
 		return nil, err

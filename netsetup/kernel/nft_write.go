@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 	"nslab/netsetup/nft"
 )
 
@@ -459,8 +460,10 @@ func (w *work) changeTables(ops []int) error {
 	}
 	t.bracket(nfnlMsgBatchEnd)
 	w.sp.nft.seq = t.seq
-	return t.send(w.sp.nft, w.in, func(p *part, err error) {
-		w.d.fail(p.op, p.refusal(err))
+	return failpoint.Around("kernel.nft", func() error {
+		return t.send(w.sp.nft, w.in, func(p *part, err error) {
+			w.d.fail(p.op, p.refusal(err))
+		})
 	})
 }
 

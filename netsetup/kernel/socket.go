@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup"
 )
 
 const (
@@ -87,7 +89,7 @@ func (s *socket) send(b []byte) error {
 }
 
 // errNoAnswer says that the kernel was silent for answerTimeout.
-var errNoAnswer = fmt.Errorf("no answer from the kernel within %d s", answerTimeout)
+var errNoAnswer = fmt.Errorf("%w within %d s", netsetup.ErrNoAnswer, answerTimeout)
 
 // receive reads the next answer into buf.
 func (s *socket) receive(buf []byte) ([]byte, error) {
