@@ -32,6 +32,9 @@ func (k *Kernel) Do(ctx context.Context, ops []netsetup.Op) error {
 		return err
 	}
 	d.makeNamespaces()
+	if err := d.failures(); err != nil {
+		return err // nothing can be done in those that are not there
+	}
 	d.deleteNamespaces(ctx)
 	if err := d.run(ctx); err != nil {
 		return errors.Join(err, d.failures())

@@ -12,6 +12,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/netns"
+	"nslab/topology"
 )
 
 // isAbsent reports that no namespace has the name: nothing has, or what is there
@@ -58,7 +59,9 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 	add := func(lab string) {
 		mu.Lock()
 		defer mu.Unlock()
-		found[lab] = true
+		if topology.CheckLabName(lab) == nil { // else it is no lab's mark, and would be part of paths
+			found[lab] = true
+		}
 	}
 	err = k.each(ctx, spaces, func(i int, in []byte) error {
 		sp := spaces[i]

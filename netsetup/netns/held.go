@@ -67,7 +67,7 @@ func Holds(inodes []uint64) ([]Hold, error) {
 func processIDs() ([]int, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", limit(err))
+		return nil, fmt.Errorf("list processes: %w", Limit(err))
 	}
 	var pids []int
 	for _, e := range entries {

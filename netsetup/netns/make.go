@@ -75,7 +75,7 @@ func makeHere(name string, prepare func() error) (h *Handle, err error) {
 	}
 	fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	defer func() {
 		if err != nil {
@@ -117,7 +117,7 @@ func publish(path string) (err error) {
 	err = failpoint.Around("netns.create", func() error {
 		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, fileMode)
 		if err != nil {
-			return limit(&fs.PathError{Op: "create", Path: path, Err: err})
+			return NoSpace(Dir, &fs.PathError{Op: "create", Path: path, Err: err})
 		}
 		created = true
 		return unix.Close(fd)

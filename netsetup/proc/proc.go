@@ -62,11 +62,14 @@ func (e *StartError) Error() string { return fmt.Sprintf("run %s: %v", e.Program
 func (e *StartError) Unwrap() error { return e.Err }
 
 // Exec becomes the program: it returns only if that fails, and then nothing of
-// this process has changed.
+// this process has changed but the limit of open files, which is the program's.
 func (c *Command) Exec() error {
 	return netns.DoPrivate(c.Namespace, func() error {
 		path, err := c.prepare()
 		if err != nil {
+			return err
+		}
+		if err := netns.RestoreFileLimit(0); err != nil {
 			return err
 		}
 		return c.startError(syscall.Exec(path, c.Argv, c.env()))
@@ -95,7 +98,11 @@ func (c *Command) Run(ctx context.Context) (exit int, err error) {
 			return err
 		}
 		cmd.Path = path
-		return c.startError(cmd.Start())
+		if err := c.startError(cmd.Start()); err != nil {
+			return err
+		}
+		// It has hardly begun.
+		return netns.RestoreFileLimit(cmd.Process.Pid)
 	})
 	if err != nil {
 		return StatusFailed, err
@@ -256,7 +263,7 @@ func (c *Command) startError(err error) error {
 	case err == nil:
 		return nil
 	case !errors.As(err, &errno), errno == unix.EAGAIN, errno == unix.ENOMEM, errno == unix.EMFILE, errno == unix.ENFILE:
-		return fmt.Errorf("run %s: %w", c.Argv[0], err)
+		return fmt.Errorf("run %s: %w", c.Argv[0], netns.TaskLimit(err))
 	case errno == unix.ENOENT:
 		// The file is there: it is what the file asks for that is not.
 		err = fmt.Errorf("its interpreter: %w", errno)
