@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/kerneltest"
+	"nslab/netsetup/netns"
 	"nslab/netsetup/nft"
 )
 
