@@ -62,6 +62,17 @@ func MakeEach(names []string, workers int, prepare func(i int) error) ([]*Handle
 	return nil, errors.Join(err, Delete(made...))
 }
 
+// Try runs fn in a new namespace that is published nowhere: it goes with fn, and
+// with the sockets that fn leaves open.
+func Try(fn func() error) error {
+	return onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return unshareError(err)
+		}
+		return fn()
+	})
+}
+
 // makeHere leaves the calling thread in a new namespace, whether it fails or
 // not; that is for the pool to mend.
 func makeHere(name string, prepare func() error) (h *Handle, err error) {
