@@ -24,9 +24,9 @@ type host struct {
 	ids   map[string]string
 }
 
-// numbers are those that a snapshot shows of namespaces and processes, which ids
+// numbered is what a snapshot shows the numbers of namespaces and processes, which ids
 // has or nobody asks for.
-var numbers = regexp.MustCompile(`net:\[\d+\]|process \d+`)
+var numbered = regexp.MustCompile(`net:\[\d+\]|process \d+`)
 
 // lookAtHost reads what there is now.
 func lookAtHost(t *testing.T) host {
@@ -38,7 +38,7 @@ func lookAtHost(t *testing.T) host {
 	}
 	for _, l := range s.Lines() {
 		if !ownWay.MatchString(l) && !strings.HasSuffix(l, ") ") { // a process that ended, and that nobody waited for yet
-			h.lines = append(h.lines, numbers.ReplaceAllString(l, "N"))
+			h.lines = append(h.lines, numbered.ReplaceAllString(l, "N"))
 		}
 	}
 	slices.Sort(h.lines)

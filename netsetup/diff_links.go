@@ -113,6 +113,7 @@ func (l *Link) over(is Link) Link {
 	if l.Offloads != nil {
 		is.Offloads = l.Offloads
 	}
+	is.Extra = l.Extra
 	if l.Bridge != nil {
 		b, was := *l.Bridge, Bridge{}
 		if is.Bridge != nil {
@@ -273,7 +274,12 @@ func addressesOf(n *Namespace, link string) []Address {
 	return n.Addresses[i:j]
 }
 
-func (d *differ) addresses(_, want *Namespace) {
+func (d *differ) addresses(have, want *Namespace) {
+	if !want.Keep.Addresses {
+		for i := range have.LostAddresses {
+			d.emit(Op{Phase: Addresses, Verb: Add, Namespace: want.Name, Object: &have.LostAddresses[i]})
+		}
+	}
 	n := d.model.namespaces[want.Name]
 	for i := range want.Addresses {
 		w := &want.Addresses[i]

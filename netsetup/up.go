@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -151,7 +152,10 @@ func unpublish(ctx context.Context, k Kernel, plan *Plan, want *State) error {
 	if len(left) == 0 && leftErr == nil && bug.In(err) == nil {
 		return nil
 	}
-	return &LeftError{Lab: want.Lab, Up: true, Left: left, Err: errors.Join(err, leftErr)}
+	if len(heldIn(leftErr)) == 0 {
+		leftErr = errors.Join(err, leftErr)
+	}
+	return &LeftError{Lab: want.Lab, Up: true, Left: left, Err: leftErr}
 }
 
 // converge applies all but the unpublishing of a plan, and what reading the
@@ -305,6 +309,10 @@ func rollback(ctx context.Context, k Kernel, want, before *State, cause error) e
 		// What others did in the meantime stays; but for neighbours, since
 		// forwarding entries, which go with them, cannot be told apart.
 		n.Keep = topology.Keep{Addresses: true, Routes: true, Rules: true, Links: true}
+		// What the kernel took from an address is not asked to go again.
+		for j := range n.Addresses {
+			n.Addresses[j].Stranded = false
+		}
 		// A bridge's MTU follows its ports, and would no more once it is set
 		// (net/bridge/br_device.c:br_change_mtu).
 		for j := range n.Links {
@@ -338,10 +346,15 @@ func givesMTU(s *State, namespace, link string) bool {
 // panic is an error even where all was done in the end.
 func force(ctx context.Context, k Kernel, seen, target *State, progress Progress) (left []string, err error) {
 	var failed, panicked error
+	held := map[string]error{} // by namespace
 	for try := 1; ; try++ {
 		plan, err := lookFor(ctx, k, seen, target)
+		if plan != nil {
+			// Those who hold a namespace had their time.
+			plan.Ops = slices.DeleteFunc(plan.Ops, func(o Op) bool { return o.Phase == Unpublish && held[o.Namespace] != nil })
+		}
 		if plan != nil && plan.Empty() {
-			return nil, panicked
+			return nil, errors.Join(append(slices.Collect(maps.Values(held)), panicked)...)
 		}
 		if err != nil {
 			failed = err
@@ -351,6 +364,9 @@ func force(ctx context.Context, k Kernel, seen, target *State, progress Progress
 		}
 		if plan != nil {
 			failed = applyAll(ctx, k, plan.Ops, progress)
+		}
+		for _, e := range heldIn(failed) {
+			held[e.Op.Namespace] = e
 		}
 		if b := bug.In(failed); b != nil {
 			panicked = b
@@ -427,6 +443,9 @@ func (e *LeftError) Error() string {
 		fmt.Fprintf(&b, "lab %s is not gone", e.Lab)
 	}
 	writeLeft(&b, e.Left, e.Err)
+	if errors.As(e.Err, new(*HeldError)) {
+		b.WriteString("\nhint: end what holds it, then do the same once more")
+	}
 	return b.String()
 }
 

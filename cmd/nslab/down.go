@@ -161,6 +161,7 @@ func (a *app) down(ctx context.Context, k *kernel.Kernel, lab string, bar *progr
 // remove is down for a lab whose lock is held; joined are the namespaces of others
 // that may have something of it.
 func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, joined []string, bar *progress) (found bool, err error) {
+	defer bar.finish(lab)
 	found, err = netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined})
 	if left := new(netsetup.LeftError); err != nil && !(errors.As(err, &left) && len(left.Left) == 0) {
 		return found, err

@@ -12,6 +12,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/netns"
+	"nslab/topology"
 )
 
 // isAbsent reports that no namespace has the name: nothing has, or what is there
@@ -27,9 +28,10 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list network namespaces: %w", err)
 	}
-	spaces, err := k.present(slices.DeleteFunc(append(names, ""), func(name string) bool {
+	spaces, letGo, err := k.present(slices.DeleteFunc(append(names, ""), func(name string) bool {
 		return name != "" && !strings.Contains(name, ".")
 	}))
+	defer letGo()
 	if err != nil {
 		return nil, err
 	}
@@ -38,13 +40,15 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 	add := func(lab string) {
 		mu.Lock()
 		defer mu.Unlock()
-		found[lab] = true
+		if topology.CheckLabName(lab) == nil { // else it is no lab's mark, and would be part of paths
+			found[lab] = true
+		}
 	}
 	err = k.each(ctx, spaces, func(i int, in []byte) error {
 		sp := spaces[i]
 		if sp.name != "" {
-			alias, err := sp.sock.loAlias(noNetnsid, in)
-			if lab, ok := labOf(alias); ok && alias == mark(sp.name) {
+			alias, group, err := sp.sock.loMark(noNetnsid, in)
+			if lab, _, ok := strings.Cut(sp.name, "."); ok && marked(sp.name, alias, group) {
 				add(lab)
 			}
 			return err
@@ -64,20 +68,31 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 	return slices.Sorted(maps.Keys(found)), err
 }
 
-// present opens those of the namespaces that are there.
-func (k *Kernel) present(names []string) ([]*space, error) {
-	var spaces []*space
+// present opens those of the namespaces that are there. letGo closes those that
+// were not open before: another nslab may want to end them.
+func (k *Kernel) present(names []string) (spaces []*space, letGo func(), err error) {
+	var opened []string
+	letGo = func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		for _, name := range opened {
+			k.forget(name)
+		}
+	}
 	for _, name := range names {
+		if !k.isOpen(name) {
+			opened = append(opened, name)
+		}
 		sp, err := k.current(name)
 		if isAbsent(err) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, letGo, err
 		}
 		spaces = append(spaces, sp)
 	}
-	return spaces, nil
+	return spaces, letGo, nil
 }
 
 // Joined looks for the External namespaces of a lab whose file is not known: those
@@ -88,7 +103,8 @@ func (k *Kernel) Joined(ctx context.Context, lab string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list network namespaces: %w", err)
 	}
-	spaces, err := k.present(slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, lab+".") }))
+	spaces, letGo, err := k.present(slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, lab+".") }))
+	defer letGo()
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +118,8 @@ func (k *Kernel) Joined(ctx context.Context, lab string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	more, err := k.present(nameless)
+	more, letGoMore, err := k.present(nameless)
+	defer letGoMore()
 	if err != nil {
 		return nil, err
 	}

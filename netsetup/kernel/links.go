@@ -21,6 +21,7 @@ type linkInfo struct {
 	foreign bool  // Origin Foreign
 	made    bool  // by nslab, and not yet given an alias
 	noARP   bool  // no neighbours are asked for: the kernel makes NOARP entries
+	conf    linkConf
 }
 
 // linkTable finds links by index.
@@ -93,6 +94,7 @@ func parseLink(m message) (p parsedLink, ok bool) {
 		return p, false
 	}
 	p.info = linkInfo{index: int32(native.Uint32(m.payload[4:])), at: -1, netnsid: -1}
+	p.info.conf.reset()
 	flags := native.Uint32(m.payload[8:])
 	p.info.noARP = flags&(unix.IFF_NOARP|unix.IFF_LOOPBACK) != 0
 	l := &p.link
@@ -129,7 +131,12 @@ func parseLink(m message) (p parsedLink, ok bool) {
 			p.info.netnsid = int32(a.u32())
 		case unix.IFLA_LINKINFO:
 			parseLinkInfo(l, a.nested())
+		case unix.IFLA_AF_SPEC:
+			p.info.conf.parse(a.nested())
 		}
+	}
+	if l.Kind != netsetup.KindLoopback {
+		l.Extra = linkExtras(flags)
 	}
 	if l.Kind == netsetup.KindVeth {
 		p.info.peer = lower
@@ -187,6 +194,8 @@ func parseBridge(data attrs) *netsetup.Bridge {
 			self = data.value
 		case unix.IFLA_BR_ROOT_ID:
 			root = data.value
+		default:
+			br.Extra = parseExtra(br.Extra, &data, netsetup.BridgeExtras, bridgeAttrs[:])
 		}
 	}
 	if br.STP && !bytes.Equal(self, root) {
@@ -211,6 +220,8 @@ func parsePort(data attrs) *netsetup.Port {
 		case unix.IFLA_BRPORT_PRIORITY:
 			n := int(data.u16())
 			p.Priority = &n
+		default:
+			p.Extra = parseExtra(p.Extra, &data, netsetup.PortExtras, portAttrs[:])
 		}
 	}
 	return p

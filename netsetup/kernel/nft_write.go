@@ -13,6 +13,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/failpoint"
+	"nslab/netsetup/netns"
 	"nslab/netsetup/nft"
 )
 
@@ -550,8 +551,12 @@ func (s *socket) makeRoom(n int) error {
 	if err != nil || size >= need {
 		return os.NewSyscallError("getsockopt", err)
 	}
-	return fmt.Errorf("the rules make a transaction of %d bytes, and without privilege over the host one may have %d\nhint: as root: sysctl -w %s=%d",
-		n, size-sendOverhead, wmemMax, (need+1)/2)
+	return &netns.LimitError{
+		Limit: wmemMax,
+		Value: fmt.Sprint(size / 2),
+		Hint:  fmt.Sprintf("raise it: sudo sysctl -w %s=%d", wmemMax, (need+1)/2),
+		Err:   fmt.Errorf("the rules make a transaction of %d bytes, and without privilege over the host one may have %d", n, size-sendOverhead),
+	}
 }
 
 // refusal says what part of its op the kernel refused.

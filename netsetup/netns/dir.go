@@ -65,7 +65,7 @@ func makeDir() error {
 	if errors.Is(err, fs.ErrPermission) {
 		return needRoot("making "+Dir+" is not permitted", err)
 	}
-	return err
+	return NoSpace("/run", err)
 }
 
 // nameDir gives newDir its name. That another was faster is no error.
@@ -86,7 +86,7 @@ func lockDir(how int) (int, error) {
 	for {
 		fd, err := unix.Open(Dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			return -1, limit(&fs.PathError{Op: "open", Path: Dir, Err: err})
+			return -1, Limit(&fs.PathError{Op: "open", Path: Dir, Err: err})
 		}
 		if err := flock(fd, how); err != nil {
 			unix.Close(fd)

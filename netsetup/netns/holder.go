@@ -104,13 +104,13 @@ func (h *holder) close() {
 func startHolder(path string) (h *holder, err error) {
 	read, write, err := os.Pipe()
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	defer read.Close()
 	defer write.Close()
 	await, confirm, err := os.Pipe()
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	defer await.Close()
 	defer confirm.Close()
@@ -194,7 +194,7 @@ func openHolder(pid int) (*holder, error) {
 	var err error
 	h.proc, err = unix.Open(fmt.Sprintf("/proc/%d", pid), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	for _, ns := range []struct {
 		name string
@@ -203,7 +203,7 @@ func openHolder(pid int) (*holder, error) {
 		*ns.fd, err = unix.Openat(h.proc, "ns/"+ns.name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			h.close()
-			return nil, fmt.Errorf("open the %s namespace of process %d: %w", ns.name, pid, limit(err))
+			return nil, fmt.Errorf("open the %s namespace of process %d: %w", ns.name, pid, Limit(err))
 		}
 	}
 	return h, nil
@@ -301,7 +301,7 @@ func (h *holder) stop() error {
 		return nil
 	}
 	if err != nil {
-		return limit(err)
+		return Limit(err)
 	}
 	defer unix.Close(fd)
 	if _, err := h.identity(); errors.Is(err, unix.ESRCH) {

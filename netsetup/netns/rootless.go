@@ -256,7 +256,7 @@ func (r runDir) lock() (*os.File, error) {
 func openLocked(path string, how int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	for err = unix.EINTR; err == unix.EINTR; {
 		err = unix.Flock(int(f.Fd()), how)
