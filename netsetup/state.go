@@ -99,6 +99,16 @@ func (s *State) Join(names []string) *State {
 	return s.Sort()
 }
 
+// Externals are the names of the External namespaces.
+func (s *State) Externals() (names []string) {
+	for i := range s.Namespaces {
+		if n := &s.Namespaces[i]; n.Kind == External {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
 // IsEmpty reports whether a namespace has nothing in it.
 func (n *Namespace) IsEmpty() bool {
 	return len(n.Links)+len(n.Addresses)+len(n.Routes)+len(n.Rules)+len(n.Neighbors)+len(n.Tables) == 0

@@ -149,7 +149,7 @@ func (a *app) down(ctx context.Context, k *kernel.Kernel, lab string, bar *progr
 	defer unlock(lock, &err)
 	names := joined(lab)
 	if _, _, err := netsetup.LoadFile(lab); err != nil || lock.Stale {
-		more, err := k.Joined(ctx, lab)
+		more, err := k.Joined(ctx, lab, names)
 		if err != nil {
 			return false, err
 		}

@@ -44,6 +44,13 @@ reading the kernel back; on an error or Ctrl-C the lab returns to what it was.`,
 				return err
 			}
 			defer unlock(lock, &err)
+			if lock.Stale { // what was begun then may be in namespaces that no file tells of
+				names, err := k.Joined(ctx, src.lab.Name, src.want.Externals())
+				if err != nil {
+					return err
+				}
+				src.want.Join(names)
+			}
 			bar := a.newProgress()
 			plan, err := a.up(ctx, k, src, opt, bar)
 			bar.clear()

@@ -95,26 +95,30 @@ func (k *Kernel) present(names []string) (spaces []*space, letGo func(), err err
 	return spaces, letGo, nil
 }
 
-// Joined looks for the External namespaces of a lab whose file is not known: those
-// of another's name, or of a process, with a table that is marked as the lab's. All
-// else that a lab has there hangs on a link, which goes with its other end.
-func (k *Kernel) Joined(ctx context.Context, lab string) ([]string, error) {
+// Joined looks for the External namespaces of a lab of which its file may not tell:
+// those of another's name, or of a process, with a table that is marked as the
+// lab's. All else that a lab has there hangs on a link, which goes with its other
+// end. Those that are named by known, as netns.Open takes it, are left out.
+func (k *Kernel) Joined(ctx context.Context, lab string, known []string) ([]string, error) {
 	names, err := netns.Names("")
 	if err != nil {
 		return nil, fmt.Errorf("list network namespaces: %w", err)
 	}
-	spaces, letGo, err := k.present(slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, lab+".") }))
+	named, letGo, err := k.present(slices.Concat([]string{""}, known, names))
 	defer letGo()
 	if err != nil {
 		return nil, err
 	}
-	known := make(map[uint64]bool)
-	k.mu.Lock()
-	for _, sp := range k.spaces {
-		known[sp.handle.Inode()] = true
+	seen := make(map[uint64]bool)
+	var spaces []*space
+	for _, sp := range named {
+		inode := sp.handle.Inode()
+		if !seen[inode] && sp.name != "" && !slices.Contains(known, sp.name) && !strings.HasPrefix(sp.name, lab+".") {
+			spaces = append(spaces, sp)
+		}
+		seen[inode] = true
 	}
-	k.mu.Unlock()
-	nameless, err := netns.Nameless(known)
+	nameless, err := netns.Nameless(seen)
 	if err != nil {
 		return nil, err
 	}
