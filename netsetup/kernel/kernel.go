@@ -134,6 +134,12 @@ func (k *Kernel) space(name string) (*space, error) {
 	return sp, nil
 }
 
+func (k *Kernel) isOpen(name string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.spaces[name] != nil
+}
+
 func openNamespace(name string) (*netns.Handle, error) {
 	if name == "" {
 		return netns.Current()
