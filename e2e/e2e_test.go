@@ -31,6 +31,7 @@ func TestProgram(t *testing.T) {
 	t.Run("scripts", func(t *testing.T) { runScripts(t, dir) })
 	t.Run("labs", testLabs)
 	t.Run("documents", testDocuments)
+	t.Run("drift", testDrift)
 	t.Run("walk", testWalk)
 }
 

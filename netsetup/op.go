@@ -43,6 +43,7 @@ const (
 	Routes
 	Rules
 	// Last, and only after the rest was verified.
+	DeleteQdiscs
 	Unpublish
 )
 
@@ -59,7 +60,8 @@ type Op struct {
 	Namespace string // Namespace.Name
 	// Object is what will be (Add, Change) or what goes (Delete): a *Namespace
 	// (only Kind, Name and, of one that goes, Inode are looked at), *Link,
-	// *Address, *Route, *Rule, *Neighbor, *FDBEntry, *Table or *Sysctl.
+	// *Address, *Route, *Rule, *Neighbor, *FDBEntry, *Qdisc, *Table or
+	// *Sysctl.
 	Object any
 	// Was is, for Change, the object as it is now, of the same type.
 	Was any

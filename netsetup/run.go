@@ -197,8 +197,8 @@ const (
 )
 
 // SaveFile keeps a copy of a running lab's topology file, for verbs that are
-// given the lab's name. name is the file's own, for messages. After an error, or a
-// panic, the copy is the one that was there before.
+// given the lab's name. name is the file's own, for messages and for what is named
+// beside it. After an error, or a panic, the copy is the one that was there before.
 func SaveFile(lab, name string, data []byte) (err error) {
 	oldName, old, oldErr := LoadFile(lab)
 	saved := false

@@ -303,6 +303,10 @@ func rollback(ctx context.Context, k Kernel, want, before *State, cause error) e
 		// What others did in the meantime stays; but for neighbours, since
 		// forwarding entries, which go with them, cannot be told apart.
 		n.Keep = topology.Keep{Addresses: true, Routes: true, Rules: true, Links: true}
+		// What the kernel took from an address is not asked to go again.
+		for j := range n.Addresses {
+			n.Addresses[j].Stranded = false
+		}
 		// A bridge's MTU follows its ports, and would no more once it is set
 		// (net/bridge/br_device.c:br_change_mtu).
 		for j := range n.Links {

@@ -22,7 +22,7 @@ import (
 // them.
 type stream struct {
 	tcp     bool
-	serve   bool   // the test serves the port on the target
+	serve   *bool  // the test serves the port on the target; nil: where that runs no processes
 	payload []byte // nil: none is given
 	timeout time.Duration
 	ask     func(*client) result // nil, or what http and dns do over the connection
@@ -30,6 +30,8 @@ type stream struct {
 	young   chan struct{}        // as the window is of echoes
 
 	runner    *runner
+	test      *topology.Test
+	service   service
 	listeners map[listenerKey]*listener
 }
 
@@ -38,8 +40,8 @@ const filesPerStream = 2
 
 func newStream(r *runner, t *topology.Test) *stream {
 	s := &stream{
-		runner: r,
-		tcp:    t.Verb == topology.TCP, serve: t.Listen == nil || *t.Listen, timeout: t.Timeout,
+		runner: r, test: t, service: echoes,
+		tcp: t.Verb == topology.TCP, serve: t.Listen, timeout: t.Timeout,
 		slots:     make(chan struct{}, max(1, min(4096, r.files/filesPerStream/2))),
 		young:     make(chan struct{}, maxWindow/2),
 		listeners: make(map[listenerKey]*listener),
@@ -81,6 +83,7 @@ func (s *stream) try(ctx context.Context, jobs []*job, report func(*job, result)
 		go func() {
 			defer wg.Done()
 			defer func() { <-s.slots }()
+			defer s.runner.panics.keep()
 			grown := sync.OnceFunc(func() { <-s.young })
 			defer time.AfterFunc(youth, grown).Stop()
 			defer grown()
@@ -108,16 +111,19 @@ func late(res result, timeout time.Duration) bool {
 // listen serves the target's port wherever in the lab its address is. A target
 // outside the lab has to have a server.
 func (s *stream) listen(j *job) ([]*listener, error) {
-	if !s.serve {
-		return nil, nil
-	}
 	var all []*listener
 	for _, n := range j.owners {
-		key := listenerKey{n, netip.AddrPortFrom(j.to.addr, uint16(j.to.port)), s.tcp}
+		if !s.serves(n) {
+			continue
+		}
+		key := listenerKey{node: n, addr: netip.AddrPortFrom(j.to.addr, uint16(j.to.port)), tcp: s.tcp}
+		if s.ask != nil {
+			key.of = s.test
+		}
 		l, ok := s.listeners[key]
 		if !ok {
 			var err error
-			if l, err = s.runner.listen(key); err != nil {
+			if l, err = s.runner.listen(key, s.service); err != nil {
 				return nil, err
 			}
 			s.listeners[key] = l
@@ -125,6 +131,15 @@ func (s *stream) listen(j *job) ([]*listener, error) {
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+// serves reports whether the test itself serves the port on a node: where
+// programs run, it is theirs to.
+func (s *stream) serves(n *node) bool {
+	if s.serve == nil {
+		return len(n.topo.Run) == 0
+	}
+	return *s.serve
 }
 
 // attempt makes one connection, or sends one datagram, and asks the listeners

@@ -57,7 +57,13 @@ func (p *printer) lab(l *Lab) {
 		p.printf("tests:\n")
 	}
 	for _, t := range l.Tests {
-		p.printf("  - %s\n", testFields(t))
+		p.printf("  - %s\n", testFields(t, ""))
+	}
+	if len(l.Scenario) > 0 {
+		p.printf("scenario:\n")
+	}
+	for _, e := range l.Scenario {
+		p.printf("  - %s\n", eventFields(e))
 	}
 }
 
@@ -75,8 +81,8 @@ func (p *printer) node(n *Node) {
 	if len(n.Subnet) > 0 {
 		p.printf("    subnet: %s\n", subnetList(n.Subnet))
 	}
-	if keep := keepList(n.Keep); n.inLab() && len(keep) > 0 || !n.inLab() && len(keep) < len(keepWords) {
-		p.printf("    keep: [%s]\n", strings.Join(keep, ", "))
+	if *n.Keep != *n.defaultKeep() {
+		p.printf("    keep: [%s]\n", strings.Join(keepList(n.Keep), ", "))
 	}
 	if len(n.Sysctls) > 0 {
 		p.printf("    sysctls:\n")
@@ -91,6 +97,7 @@ func (p *printer) node(n *Node) {
 	if n.Nftables != nil {
 		p.block("nftables", n.Nftables.Text)
 	}
+	p.machine(n)
 }
 
 // block writes a text of a node as a literal block, where YAML can hold it in
@@ -301,11 +308,11 @@ func addressFields(a Address) string {
 	return f.String()
 }
 
-var keepWords = [...]string{"addresses", "routes", "rules", "neighbors", "links"}
+var keepWords = [...]string{"addresses", "routes", "rules", "neighbors", "links", "qdiscs"}
 
 func keepList(k *Keep) []string {
 	var list []string
-	for i, on := range [...]bool{k.Addresses, k.Routes, k.Rules, k.Neighbors, k.Links} {
+	for i, on := range [...]bool{k.Addresses, k.Routes, k.Rules, k.Neighbors, k.Links, k.Qdiscs} {
 		if on {
 			list = append(list, keepWords[i])
 		}

@@ -149,6 +149,7 @@ func (a *app) down(ctx context.Context, k netsetup.Kernel, lab string, bar *prog
 
 // remove is down for a lab whose lock is held.
 func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
+	defer bar.finish(lab)
 	found, err = netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined(lab)})
 	if left := new(netsetup.LeftError); err != nil && !(errors.As(err, &left) && len(left.Left) == 0) {
 		return found, err

@@ -65,7 +65,8 @@ reading the kernel back; on an error or Ctrl-C the lab returns to what it was.`,
 // that are given its name.
 func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netsetup.Options, bar *progress) (*netsetup.Plan, error) {
 	opt.Progress = bar.of(src.lab.Name)
-	opt.Save = func() error { return netsetup.SaveFile(src.lab.Name, src.lab.File, src.data) }
+	opt.Save = func() error { return netsetup.SaveFile(src.lab.Name, fromAnywhere(src.lab.File), src.data) }
+	defer bar.finish(src.lab.Name)
 	src.want.Before = before(src)
 	plan, err := netsetup.Up(ctx, k, src.want, opt)
 	var failed *netsetup.RolledBackError
@@ -85,7 +86,7 @@ func unlock(lock *netsetup.Lock, err *error) { *err = errors.Join(*err, lock.Unl
 // before is what the running lab's last file asked for; nil where that is what
 // src asks for, or is not known.
 func before(src *source) *netsetup.State {
-	file, data, err := netsetup.LoadFile(src.lab.Name)
+	file, data, err := savedFile(src.lab.Name)
 	if err != nil || bytes.Equal(data, src.data) {
 		return nil
 	}

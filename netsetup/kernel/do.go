@@ -174,7 +174,7 @@ func removeStale(names []string) error {
 	return netns.Delete(slices.DeleteFunc(stale, func(n string) bool { return !wanted[n] })...)
 }
 
-// setMark sets the alias on lo.
+// setMark sets the alias and the group of lo.
 func (k *Kernel) setMark(s *socket, namespace string) error {
 	in := k.buffers.Get().(*[]byte)
 	defer k.buffers.Put(in)
@@ -183,6 +183,7 @@ func (k *Kernel) setMark(s *socket, namespace string) error {
 	r, body := b.begin(0, unix.RTM_NEWLINK, 0, unix.SizeofIfInfomsg)
 	native.PutUint32(body[4:], loIndex)
 	r.bytes(unix.IFLA_IFALIAS, []byte(mark(namespace)))
+	r.u32(unix.IFLA_GROUP, netsetup.Group)
 	b.end()
 	b.flush()
 	return failed
@@ -451,12 +452,17 @@ func (w *work) one(op int) error {
 		if o.Verb == netsetup.Delete {
 			return w.neighborRequest(op, x, unix.RTM_DELNEIGH, 0, 0)
 		}
+		if x.Proxy {
+			return w.neighborRequest(op, x, unix.RTM_NEWNEIGH, unix.NLM_F_CREATE, unix.NUD_PERMANENT)
+		}
 		return w.neighbor(op, x)
 	case *netsetup.FDBEntry:
 		if o.Verb == netsetup.Delete {
 			return w.fdbEntry(op, x, unix.RTM_DELNEIGH, 0)
 		}
 		return w.fdbEntry(op, x, unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+	case *netsetup.Qdisc:
+		return w.deleteQdisc(op, x)
 	case *netsetup.Sysctl:
 		w.flush()
 		if o.Verb == netsetup.Delete {

@@ -66,8 +66,8 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 	err = k.each(ctx, spaces, func(i int, in []byte) error {
 		sp := spaces[i]
 		if sp.name != "" {
-			alias, err := sp.sock.loAlias(noNetnsid, in)
-			if lab, ok := labOf(alias); ok && alias == mark(sp.name) {
+			alias, group, err := sp.sock.loMark(noNetnsid, in)
+			if lab, _, ok := strings.Cut(sp.name, "."); ok && marked(sp.name, alias, group) {
 				add(lab)
 			}
 			return err

@@ -118,6 +118,12 @@ func (o *observer) sysctls() error {
 	names := o.settings()
 	list := make([]netsetup.Sysctl, 0, len(names))
 	for _, s := range names {
+		if value, known, there := o.links.setting(s.Name, s.Value); known {
+			if there {
+				list = append(list, netsetup.Sysctl{Name: s.Name, Value: value})
+			}
+			continue
+		}
 		value, err := o.sp.sysctls.read(o.procs, s.Name, s.Value, o.in)
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EIO) {
 			continue
