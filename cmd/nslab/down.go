@@ -25,7 +25,8 @@ func (a *app) downCommand() *cobra.Command {
 		Long: `Removes the lab: its namespaces, what it has in the host's, its run directory. The
 kernel tells what there is, so the file may be gone, or wrong by now. A lab that
 is not there is no error. It goes on after an error and says what is left and how
-to remove it.`,
+to remove it. Programs that were started in the nodes are ended; who else holds a
+namespace is named.`,
 		Example: `  nslab down campus
   nslab down lab.yaml
   nslab down --all --wait`,
