@@ -419,7 +419,7 @@ func TestFewFiles(t *testing.T) {
 	}
 	defer r.close()
 	l.Tests = []*topology.Test{l.mesh("ping", 0), l.mesh("tcp", 80), l.mesh("udp", 53)}
-	items := r.items()
+	items := r.rounds()[0].items
 	l.settle()
 	r.runItems(context.Background(), items)
 	for _, it := range items {
