@@ -41,8 +41,9 @@ type Options struct {
 	// was. Both are needed only where the lab has a scenario.
 	Change func(ctx context.Context, e *topology.Event) error
 	Undo   func()
-	// Progress, where it is not nil, is told of each case when it is done. It
-	// is not called by two goroutines at once.
+	// Progress, where it is not nil, is told how many cases there are, with no
+	// Case, before any is tried, and of each when it is done. It is not called
+	// by two goroutines at once.
 	Progress func(done, total int, c *Case)
 }
 
@@ -70,9 +71,14 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	for _, round := range rounds {
 		r.total += len(round.cases())
 	}
+	if o.Progress != nil {
+		o.Progress(0, r.total, nil)
+	}
 	for _, round := range rounds {
 		r.runItems(ctx, round.items)
+		r.panics.raise()
 		r.runScenario(ctx, round.events)
+		r.panics.raise()
 		for _, c := range round.cases() {
 			report.add(c)
 		}
@@ -95,6 +101,7 @@ type runner struct {
 	refusals  refusals
 	explained atomic.Int32                  // how many cases
 	stopped   atomic.Pointer[topology.Test] // the one with stop_on_fail that did not pass
+	panics    panics
 
 	listening sync.Mutex
 	listeners map[listenerKey]*listener
@@ -191,9 +198,10 @@ func (r *runner) runItems(ctx context.Context, items []*item) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
+			defer func() { <-slots }()
+			defer r.panics.keep()
 			r.runItem(ctx, it)
 			r.mayStop(it)
-			<-slots
 		}()
 	}
 	wg.Wait()

@@ -98,6 +98,7 @@ func (r *runner) runScenario(ctx context.Context, events []*event) {
 		go func() {
 			defer wg.Done()
 			defer close(done)
+			defer r.panics.keep()
 			r.runItem(ctx, e.item)
 			if r.mayStop(e.item); r.stopped.Load() != nil {
 				stop()

@@ -104,7 +104,7 @@ type Node struct {
 
 // Keep says which unmarked things of a node stay though they look hand-made.
 type Keep struct {
-	Addresses, Routes, Rules, Neighbors, Links bool
+	Addresses, Routes, Rules, Neighbors, Links, Qdiscs bool
 }
 
 // Subnet is one prefix, or `auto`: one of each configured family.
@@ -298,7 +298,7 @@ type Test struct {
 	RTT      *Measure      // Ping: mean round-trip time in ns; nil: not checked
 
 	Payload string // TCP, UDP
-	Listen  *bool  // TCP, UDP; nil: on targets that run no processes
+	Listen  *bool  // TCP, UDP (nil: on targets that run no processes); HTTP, DNS (Resolve: never nil)
 
 	Status  int      // HTTP; 0: not given (Resolve: 200)
 	Body    string   // HTTP: regular expression, as Stdout; "": anything

@@ -308,11 +308,11 @@ func addressFields(a Address) string {
 	return f.String()
 }
 
-var keepWords = [...]string{"addresses", "routes", "rules", "neighbors", "links"}
+var keepWords = [...]string{"addresses", "routes", "rules", "neighbors", "links", "qdiscs"}
 
 func keepList(k *Keep) []string {
 	var list []string
-	for i, on := range [...]bool{k.Addresses, k.Routes, k.Rules, k.Neighbors, k.Links} {
+	for i, on := range [...]bool{k.Addresses, k.Routes, k.Rules, k.Neighbors, k.Links, k.Qdiscs} {
 		if on {
 			list = append(list, keepWords[i])
 		}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -75,7 +77,7 @@ to remove it.`,
 func (a *app) labsToRemove(ctx context.Context, cmd *cobra.Command, k *kernel.Kernel, all bool, arg, name string) ([]string, error) {
 	switch {
 	case all:
-		return k.Labs(ctx)
+		return allLabs(ctx, k)
 	case name == "" && arg != "" && !isFile(arg):
 		name = arg
 	}
@@ -110,21 +112,46 @@ func (a *app) labsToRemove(ctx context.Context, cmd *cobra.Command, k *kernel.Ke
 	return []string{f.Lab.Value}, nil
 }
 
+// allLabs gives the labs that run, and those of which a crash left something else.
+func allLabs(ctx context.Context, k *kernel.Kernel) ([]string, error) {
+	labs, err := k.Labs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recorded, err := netsetup.Recorded()
+	if err != nil {
+		return nil, err
+	}
+	unfinished, err := netns.Unfinished("")
+	if err != nil {
+		return nil, err
+	}
+	labs = append(labs, recorded...)
+	for _, name := range unfinished {
+		if lab, _, ok := strings.Cut(name, "."); ok && topology.CheckLabName(lab) == nil {
+			labs = append(labs, lab)
+		}
+	}
+	slices.Sort(labs)
+	return slices.Compact(labs), nil
+}
+
 // down removes one lab and says whether there was anything.
 func (a *app) down(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
 	lock, err := netsetup.LockLab(ctx, lab, a.lockTimeout)
 	if err != nil {
 		return false, err
 	}
-	defer lock.Unlock()
+	defer unlock(lock, &err)
 	return a.remove(ctx, k, lab, bar)
 }
 
 // remove is down for a lab whose lock is held.
 func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
+	defer bar.finish(lab)
 	found, err = netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined(lab)})
-	if err != nil {
+	if left := new(netsetup.LeftError); err != nil && !(errors.As(err, &left) && len(left.Left) == 0) {
 		return found, err
 	}
-	return found, netsetup.RemoveFiles(lab)
+	return found, errors.Join(err, netns.Tidy(lab+"."), netsetup.RemoveFiles(lab))
 }
