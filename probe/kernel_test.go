@@ -469,7 +469,7 @@ func TestSelection(t *testing.T) {
 		{Options{Select: map[string]string{"role": "leaf"}}, 4},
 		{Options{Select: map[string]string{"role": "leaf", "rack": "2"}}, 0},
 	} {
-		told := 0
+		told := -1 // before any case too
 		c.options.Progress = func(done, total int, _ *Case) {
 			if told++; done != told || total != c.want {
 				t.Errorf("progress %d of %d, want %d of %d", done, total, told, c.want)
