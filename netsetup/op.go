@@ -44,6 +44,7 @@ const (
 	Routes
 	Rules
 	// Last, and only after the rest was verified.
+	DeleteQdiscs
 	Unpublish
 )
 
@@ -59,8 +60,9 @@ type Op struct {
 	Verb      Verb
 	Namespace string // Namespace.Name
 	// Object is what will be (Add, Change) or what goes (Delete): a *Namespace
-	// (only Kind, Name and Owned are looked at), *Owned, *Link, *Address, *Route, *Rule,
-	// *Neighbor, *FDBEntry, *Table or *Sysctl.
+	// (only Kind, Name, Owned and, of one that goes, Inode are looked at), *Owned,
+	// *Link, *Address, *Route, *Rule, *Neighbor, *FDBEntry, *Qdisc, *Table or
+	// *Sysctl.
 	Object any
 	// Was is, for Change, the object as it is now, of the same type.
 	Was any

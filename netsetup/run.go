@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup/failpoint"
+	"nslab/netsetup/netns"
 	"nslab/topology"
 )
 
@@ -24,6 +26,9 @@ const RunDir = "/run/nslab"
 
 // Lock is the right to change one lab.
 type Lock struct {
+	// Stale says that the last to hold it did not give it back: it was killed.
+	Stale bool
+
 	path string
 	file *os.File
 }
@@ -80,37 +85,58 @@ func tryLock(path string) (l *Lock, err error) {
 			return
 		}
 		if f != nil {
-			if failed := (&Lock{path, f}); failed.acquire() == nil {
+			if failed := (&Lock{path: path, file: f}); failed.acquire() == nil {
 				failed.remove()
 			}
 			f.Close()
 		}
-		os.Remove(RunDir) // only where it is empty
+		RemoveRunDir()
 	}()
-	err = failpoint.Around("run.dir", func() error { return os.MkdirAll(RunDir, 0o755) })
+	err = failpoint.Around("run.dir", func() error { return makeDir(RunDir) })
 	if err != nil {
-		return nil, err
+		return nil, netns.NoSpace("/run", err)
 	}
 	err = failpoint.Around("run.lock", func() (err error) {
-		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // the directory went away in between
 	}
 	if err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
+		return nil, fmt.Errorf("lock: %w", netns.NoSpace(RunDir, err))
 	}
-	got := &Lock{path, f}
+	got := &Lock{path: path, file: f}
 	if err := got.acquire(); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
+	got.Stale = lockHolder(path) != 0
 	if err := failpoint.Around("run.lock.pid", got.writePID); err != nil {
-		return nil, fmt.Errorf("lock: %w", err)
+		return nil, fmt.Errorf("lock: %w", netns.NoSpace(RunDir, err))
 	}
 	return got, nil
+}
+
+// makeDir makes a directory of this user alone, for topology files can hold
+// secrets. One that is there must be this user's, and nobody else may write in
+// it: then no link in it is somebody else's.
+func makeDir(path string) error {
+	err := os.Mkdir(path, 0o700)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err == unix.ENOENT {
+		return nil // it went this moment, which the next step finds
+	} else if err != nil {
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0 {
+		return fmt.Errorf("%s is not a directory that this user alone can write in\nhint: nslab did not make it so; see who did, and remove it", path)
+	}
+	return nil
 }
 
 // acquire locks the file; unix.EWOULDBLOCK is that somebody else has the lock.
@@ -160,7 +186,7 @@ func lockHolder(path string) int {
 // depend on its error.
 func (l *Lock) Unlock() error {
 	defer func() {
-		os.Remove(RunDir) // only where it is empty
+		RemoveRunDir()
 		l.file.Close()
 	}()
 	if err := failpoint.Around("run.unlock", l.remove); err != nil {
@@ -196,9 +222,9 @@ func SaveFile(lab, name string, data []byte) (err error) {
 
 func writeFiles(lab, name string, data []byte) error {
 	dir := filepath.Join(RunDir, lab)
-	err := failpoint.Around("run.save.dir", func() error { return os.MkdirAll(dir, 0o755) })
+	err := failpoint.Around("run.save.dir", func() error { return errors.Join(makeDir(RunDir), makeDir(dir)) })
 	if err != nil {
-		return err
+		return netns.NoSpace("/run", err)
 	}
 	if err := writeFile(filepath.Join(dir, savedName), []byte(name)); err != nil {
 		return err
@@ -209,29 +235,49 @@ func writeFiles(lab, name string, data []byte) error {
 // writeFile replaces a file as a whole.
 func writeFile(path string, data []byte) error {
 	tmp := path + ".new"
-	err := failpoint.Around("run.save.write", func() error { return os.WriteFile(tmp, data, 0o644) })
+	err := failpoint.Around("run.save.write", func() error {
+		f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(data)
+		return errors.Join(err, f.Close())
+	})
 	if err == nil {
 		err = failpoint.Around("run.save.rename", func() error { return os.Rename(tmp, path) })
 	}
 	if err != nil {
 		os.Remove(tmp)
 	}
-	return err
+	return netns.NoSpace(RunDir, err)
 }
 
 // LoadFile gives the copy that SaveFile kept; the error wraps fs.ErrNotExist
 // where there is none.
 func LoadFile(lab string) (name string, data []byte, err error) {
+	if err := topology.CheckLabName(lab); err != nil {
+		return "", nil, err
+	}
 	dir := filepath.Join(RunDir, lab)
-	data, err = os.ReadFile(filepath.Join(dir, savedFile))
+	data, err = readFile(filepath.Join(dir, savedFile))
 	if err != nil {
 		return "", nil, err
 	}
-	n, err := os.ReadFile(filepath.Join(dir, savedName))
+	n, err := readFile(filepath.Join(dir, savedName))
 	if err != nil {
 		return "", nil, err
 	}
 	return string(n), data, nil
+}
+
+// readFile reads a file, and not what a link leads to.
+func readFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
 }
 
 // RemoveFiles removes a lab's directory.
@@ -240,9 +286,12 @@ func RemoveFiles(lab string) error {
 		return err
 	}
 	err := failpoint.Around("run.remove", func() error { return os.RemoveAll(filepath.Join(RunDir, lab)) })
-	os.Remove(RunDir) // only where it is empty
+	RemoveRunDir()
 	return err
 }
+
+// RemoveRunDir removes RunDir where it is empty.
+func RemoveRunDir() { os.Remove(RunDir) }
 
 // Recorded gives the names of the labs that something in RunDir is for, sorted. A
 // lab that is there need not run: a crash, or the work on it, has left the file.

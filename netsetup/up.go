@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -40,6 +41,7 @@ type RolledBackError struct {
 	Lab   string
 	Cause error
 	Kept  bool     // KeepOnFailure: nothing was undone
+	Ran   bool     // the lab was there before
 	Left  []string // what could not be undone, as the commands that would
 	Err   error    // why; nil where all was undone
 }
@@ -55,6 +57,11 @@ func (e *RolledBackError) Error() string {
 	default:
 		b.WriteString("\nrolled back, but not all of it")
 		writeLeft(&b, e.Left, e.Err)
+		again := ""
+		if e.Ran {
+			again = fmt.Sprintf("`nslab up %s` tries again to bring back what ran, ", e.Lab)
+		}
+		fmt.Fprintf(&b, "\nhint: %s`nslab down %s` removes all of the lab", again, e.Lab)
 	}
 	return b.String()
 }
@@ -145,7 +152,10 @@ func unpublish(ctx context.Context, k Kernel, plan *Plan, want *State) error {
 	if len(left) == 0 && leftErr == nil && bug.In(err) == nil {
 		return nil
 	}
-	return &LeftError{Lab: want.Lab, Up: true, Left: left, Err: errors.Join(err, leftErr)}
+	if len(heldIn(leftErr)) == 0 {
+		leftErr = errors.Join(err, leftErr)
+	}
+	return &LeftError{Lab: want.Lab, Up: true, Left: left, Err: leftErr}
 }
 
 // converge applies all but the unpublishing of a plan, and what reading the
@@ -301,6 +311,10 @@ func rollback(ctx context.Context, k Kernel, want, before *State, cause error) e
 		// What others did in the meantime stays; but for neighbours, since
 		// forwarding entries, which go with them, cannot be told apart.
 		n.Keep = topology.Keep{Addresses: true, Routes: true, Rules: true, Links: true}
+		// What the kernel took from an address is not asked to go again.
+		for j := range n.Addresses {
+			n.Addresses[j].Stranded = false
+		}
 		// A bridge's MTU follows its ports, and would no more once it is set
 		// (net/bridge/br_device.c:br_change_mtu).
 		for j := range n.Links {
@@ -310,6 +324,7 @@ func rollback(ctx context.Context, k Kernel, want, before *State, cause error) e
 		}
 	}
 	result := &RolledBackError{Lab: want.Lab, Cause: cause}
+	result.Ran = slices.ContainsFunc(before.Namespaces, func(n Namespace) bool { return n.Kind == Own })
 	result.Left, result.Err = force(ctx, k, want, target, nil)
 	return result
 }
@@ -333,10 +348,15 @@ func givesMTU(s *State, namespace, link string) bool {
 // panic is an error even where all was done in the end.
 func force(ctx context.Context, k Kernel, seen, target *State, progress Progress) (left []string, err error) {
 	var failed, panicked error
+	held := map[string]error{} // by namespace
 	for try := 1; ; try++ {
 		plan, err := lookFor(ctx, k, seen, target)
+		if plan != nil {
+			// Those who hold a namespace had their time.
+			plan.Ops = slices.DeleteFunc(plan.Ops, func(o Op) bool { return o.Phase == Unpublish && held[o.Namespace] != nil })
+		}
 		if plan != nil && plan.Empty() {
-			return nil, panicked
+			return nil, errors.Join(append(slices.Collect(maps.Values(held)), panicked)...)
 		}
 		if err != nil {
 			failed = err
@@ -346,6 +366,9 @@ func force(ctx context.Context, k Kernel, seen, target *State, progress Progress
 		}
 		if plan != nil {
 			failed = applyAll(ctx, k, plan.Ops, progress)
+		}
+		for _, e := range heldIn(failed) {
+			held[e.Op.Namespace] = e
 		}
 		if b := bug.In(failed); b != nil {
 			panicked = b
@@ -364,13 +387,24 @@ func lookFor(ctx context.Context, k Kernel, seen, target *State) (plan *Plan, er
 	return Diff(now, target, false)
 }
 
-// leftOf is what a plan would do, as commands; nil where that is not known.
+// leftOf is what a plan would do, as commands that can be run in their order; a
+// table that was read from the kernel cannot be written as one. Where the plan is
+// not known, there is but one way.
 func leftOf(plan *Plan, lab string) (left []string) {
 	if plan == nil {
 		return []string{"nslab down " + lab}
 	}
-	for _, l := range plan.Lines() {
-		left = append(left, l.Command)
+	tables := false
+	for i := range plan.Ops {
+		op := &plan.Ops[i]
+		if _, ok := op.Object.(*Table); ok && op.Verb != Delete {
+			tables = true
+			continue
+		}
+		left = append(left, op.Command())
+	}
+	if tables {
+		left = append(left, "nslab up "+lab)
 	}
 	return left
 }
@@ -411,6 +445,9 @@ func (e *LeftError) Error() string {
 		fmt.Fprintf(&b, "lab %s is not gone", e.Lab)
 	}
 	writeLeft(&b, e.Left, e.Err)
+	if errors.As(e.Err, new(*HeldError)) {
+		b.WriteString("\nhint: end what holds it, then do the same once more")
+	}
 	return b.String()
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nslab/netsetup/netns"
+
 	"nslab/netsetup"
 )
 
@@ -41,7 +43,7 @@ func openSocket() (*socket, error) { return openNetlink(unix.NETLINK_ROUTE) }
 func openNetlink(protocol int) (*socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
-		return nil, os.NewSyscallError("open a netlink socket", err)
+		return nil, os.NewSyscallError("open a netlink socket", netns.Limit(err))
 	}
 	s := &socket{fd: fd}
 	if err := s.configure(); err != nil {

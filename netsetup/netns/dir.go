@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nslab/netsetup/bug"
 	"nslab/netsetup/failpoint"
 )
 
@@ -27,25 +28,27 @@ func shareDir() (held int, err error) {
 		if err := makeDir(); err != nil {
 			return -1, err
 		}
-		held, err = lockDir(unix.LOCK_EX)
+		held, err := lockDir(unix.LOCK_EX)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed this moment
 		}
 		if err != nil {
 			return -1, err
 		}
-		if err = mountDir(); err == nil {
-			err = flock(held, unix.LOCK_SH)
-		}
-		if err != nil {
-			unix.Close(held)
-			return -1, err
-		}
+		err = bug.Guard(func() error {
+			if err := mountDir(); err != nil {
+				return err
+			}
+			return flock(held, unix.LOCK_SH)
+		})
 		// To weaken a lock is to give it up for a moment.
-		if isDir(held) {
+		if err == nil && isDir(held) {
 			return held, nil
 		}
 		unix.Close(held)
+		if err != nil {
+			return -1, err
+		}
 	}
 }
 
@@ -62,7 +65,7 @@ func makeDir() error {
 	if errors.Is(err, fs.ErrPermission) {
 		return needRoot("making "+Dir+" is not permitted", err)
 	}
-	return err
+	return NoSpace("/run", err)
 }
 
 // nameDir gives newDir its name. That another was faster is no error.
@@ -83,7 +86,7 @@ func lockDir(how int) (int, error) {
 	for {
 		fd, err := unix.Open(Dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		if err != nil {
-			return -1, limit(&fs.PathError{Op: "open", Path: Dir, Err: err})
+			return -1, Limit(&fs.PathError{Op: "open", Path: Dir, Err: err})
 		}
 		if err := flock(fd, how); err != nil {
 			unix.Close(fd)

@@ -36,7 +36,9 @@ func RunHolder() int {
 	step, err := furnish()
 	if err != nil {
 		var errno syscall.Errno
-		errors.As(err, &errno)
+		if !errors.As(err, &errno) {
+			step += ": " + err.Error()
+		}
 		fmt.Fprintf(answer, "%d %s", int(errno), step)
 		return 1
 	}
@@ -102,13 +104,13 @@ func (h *holder) close() {
 func startHolder(path string) (h *holder, err error) {
 	read, write, err := os.Pipe()
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	defer read.Close()
 	defer write.Close()
 	await, confirm, err := os.Pipe()
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	defer await.Close()
 	defer confirm.Close()
@@ -125,10 +127,20 @@ func startHolder(path string) (h *holder, err error) {
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
 		},
 	}
+	defer func() {
+		if cmd.Process == nil {
+			return
+		}
+		if h == nil {
+			cmd.Process.Kill()
+			cmd.Wait()
+			return
+		}
+		go cmd.Wait() // should it end before this process does
+	}()
 	if err := failpoint.Around("holder.start", cmd.Start); err != nil {
 		return nil, UserNamespaceError(err)
 	}
-	go cmd.Wait() // should it end before this process does
 	write.Close()
 	await.Close()
 	answer, err := io.ReadAll(read)
@@ -146,17 +158,18 @@ func startHolder(path string) (h *holder, err error) {
 		}
 		return nil, fmt.Errorf("%s: %w", step, UserNamespaceError(syscall.Errno(n)))
 	}
-	if h, err = openHolder(cmd.Process.Pid); err != nil {
+	found, err := openHolder(cmd.Process.Pid)
+	if err != nil {
 		return nil, err
 	}
-	if err = h.record(path); err == nil {
+	if err = found.record(path); err == nil {
 		_, err = confirm.Write([]byte{1})
 	}
 	if err != nil {
-		h.close()
+		found.close()
 		return nil, errors.Join(err, removeRecord(path))
 	}
-	return h, nil
+	return found, nil
 }
 
 // record writes down at path who the holder is.
@@ -181,7 +194,7 @@ func openHolder(pid int) (*holder, error) {
 	var err error
 	h.proc, err = unix.Open(fmt.Sprintf("/proc/%d", pid), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	for _, ns := range []struct {
 		name string
@@ -190,7 +203,7 @@ func openHolder(pid int) (*holder, error) {
 		*ns.fd, err = unix.Openat(h.proc, "ns/"+ns.name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			h.close()
-			return nil, fmt.Errorf("open the %s namespace of process %d: %w", ns.name, pid, limit(err))
+			return nil, fmt.Errorf("open the %s namespace of process %d: %w", ns.name, pid, Limit(err))
 		}
 	}
 	return h, nil
@@ -288,7 +301,7 @@ func (h *holder) stop() error {
 		return nil
 	}
 	if err != nil {
-		return limit(err)
+		return Limit(err)
 	}
 	defer unix.Close(fd)
 	if _, err := h.identity(); errors.Is(err, unix.ESRCH) {

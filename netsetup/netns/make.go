@@ -69,6 +69,17 @@ func MakeEachOwned(names []string, owner func(i int) *IDMaps, workers int, prepa
 	return nil, errors.Join(err, Delete(made...))
 }
 
+// Try runs fn in a new namespace that is published nowhere: it goes with fn, and
+// with the sockets that fn leaves open.
+func Try(fn func() error) error {
+	return onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return unshareError(err)
+		}
+		return fn()
+	})
+}
+
 // makeHere leaves the calling thread in a new namespace, whether it fails or
 // not; that is for the pool to mend.
 func makeHere(name string, owner *IDMaps, prepare func() error) (h *Handle, err error) {
@@ -86,7 +97,7 @@ func makeHere(name string, owner *IDMaps, prepare func() error) (h *Handle, err 
 	}
 	fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	defer func() {
 		if err != nil {
@@ -128,7 +139,7 @@ func publish(path string) (err error) {
 	err = failpoint.Around("netns.create", func() error {
 		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, fileMode)
 		if err != nil {
-			return limit(&fs.PathError{Op: "create", Path: path, Err: err})
+			return NoSpace(Dir, &fs.PathError{Op: "create", Path: path, Err: err})
 		}
 		created = true
 		return unix.Close(fd)

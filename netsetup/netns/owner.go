@@ -22,7 +22,7 @@ type IDMaps struct{ UIDs, GIDs string }
 func enterOwned(m *IDMaps) error {
 	var ready [2]int
 	if err := unix.Pipe2(ready[:], unix.O_CLOEXEC); err != nil {
-		return limit(err)
+		return Limit(err)
 	}
 	defer unix.Close(ready[0])
 	write := os.NewFile(uintptr(ready[1]), "report")
@@ -39,7 +39,7 @@ func enterOwned(m *IDMaps) error {
 	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), out: uintptr(ready[1])}
 	pid, err := fork(c)
 	if err != nil {
-		return fmt.Errorf("fork: %w", err)
+		return fmt.Errorf("fork: %w", TaskLimit(err))
 	}
 	defer waitFor(pid)
 	defer unix.Kill(pid, unix.SIGKILL)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nslab/netsetup/bug"
 	"nslab/netsetup/failpoint"
 )
 
@@ -30,12 +31,16 @@ const RootlessEnv = "NSLAB_ROOTLESS"
 func EnterRootless(args []string) (exitCode int, err error) {
 	signals := PassSignals()
 	defer signals.Stop()
-	h, inUse, err := userRunDir().enter()
-	if err == nil {
+	err = bug.Guard(func() error {
+		h, inUse, err := userRunDir().enter()
+		if err != nil {
+			return err
+		}
+		defer inUse.Close()
+		defer h.close()
 		exitCode, err = runInside(h, args, signals)
-		h.close()
-		inUse.Close()
-	}
+		return err
+	})
 	if err != nil {
 		exitCode, err = 1, fmt.Errorf("work without root: %w", err)
 	}
@@ -83,7 +88,7 @@ func runInside(h *holder, args []string, signals *Signals) (exitCode int, err er
 func startInside(h *holder, args, env []string) (pid int, err error) {
 	here, err := unix.Open(".", unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return 0, fmt.Errorf("open the current directory: %w", limit(err))
+		return 0, fmt.Errorf("open the current directory: %w", Limit(err))
 	}
 	defer unix.Close(here)
 	path, err := os.Getwd()
@@ -247,7 +252,7 @@ func (r runDir) lock() (*os.File, error) {
 func openLocked(path string, how int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	for err = unix.EINTR; err == unix.EINTR; {
 		err = unix.Flock(int(f.Fd()), how)

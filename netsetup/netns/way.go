@@ -240,7 +240,7 @@ func (w *Way) files(files []*os.File) (opened []*os.File, err error) {
 			// It may be overwritten.
 			fd, err := unix.FcntlInt(uintptr(fds[i]), unix.F_DUPFD_CLOEXEC, len(fds))
 			if err != nil {
-				return opened, limit(err)
+				return opened, Limit(err)
 			}
 			opened = append(opened, os.NewFile(uintptr(fd), f.Name()))
 			fds[i] = fd
@@ -255,16 +255,24 @@ func (w *Way) files(files []*os.File) (opened []*os.File, err error) {
 }
 
 // restoreFileLimit undoes what Go's runtime does to the soft limit of open files
-// of this process, and RaiseFileLimit: programs such as those that use select(2)
-// count on a small one. Who started this process has the one to go back to.
+// of this process, and RaiseFileLimit to both: programs such as those that use
+// select(2) count on a small one. Who started this process has the soft one to go
+// back to.
 func (w *Way) restoreFileLimit() {
-	var own, parent unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &own) != nil ||
-		unix.Prlimit(unix.Getppid(), unix.RLIMIT_NOFILE, nil, &parent) != nil || parent.Cur >= own.Cur {
+	var now, parent unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &now) != nil {
 		return
 	}
-	own.Cur = parent.Cur
-	w.Call("limit open files", nil, unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, unsafe.Pointer(&own), 0)
+	old := now
+	if files.Max != 0 {
+		old = files
+	}
+	if unix.Prlimit(unix.Getppid(), unix.RLIMIT_NOFILE, nil, &parent) == nil {
+		old.Cur = min(old.Cur, parent.Cur)
+	}
+	if old != now {
+		w.Call("limit open files", nil, unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, unsafe.Pointer(&old), 0)
+	}
 }
 
 // Become goes the way and becomes the program: it returns only if that fails,
@@ -324,14 +332,14 @@ func (w *Way) Start(p *Program) (pid int, err error) {
 	}
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return 0, limit(err)
+		return 0, Limit(err)
 	}
 	defer unix.Close(pipe[0])
 	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), program: end, out: uintptr(pipe[1])}
 	first, err := fork(c)
 	unix.Close(pipe[1])
 	if err != nil {
-		return 0, fmt.Errorf("fork: %w", err)
+		return 0, fmt.Errorf("fork: %w", TaskLimit(err))
 	}
 	pid = first
 	// The pipe ends without a word when the child runs the program.

@@ -256,7 +256,8 @@ func (c *Command) env() []string {
 	if c.Node.machine != nil {
 		of = c.Node.machine.Env
 	}
-	all := slices.Concat(os.Environ(), of, c.Env)
+	mark := fmt.Sprintf("%s=%d", netns.InodeEnv, c.Node.net.Inode()) // which tells whose it is
+	all := slices.Concat(os.Environ(), of, c.Env, []string{mark})
 	last := make(map[string]int, len(all))
 	for i, v := range all {
 		name, _, _ := strings.Cut(v, "=")

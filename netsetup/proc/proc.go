@@ -259,7 +259,7 @@ func (c *Command) startError(err error) error {
 	e := &StartError{Program: c.Argv[0], Status: StatusNotExecutable, Err: refused.Err}
 	switch errno := refused.Err; {
 	case errno == unix.EAGAIN, errno == unix.ENOMEM, errno == unix.EMFILE, errno == unix.ENFILE:
-		return fmt.Errorf("run %s: %w", c.Argv[0], errno)
+		return fmt.Errorf("run %s: %w", c.Argv[0], netns.TaskLimit(errno))
 	case !refused.Found && !strings.Contains(c.Argv[0], "/") && errno == unix.ENOENT:
 		e.Status, e.Err = StatusNotFound, errors.New("not found in PATH")
 	case !refused.Found && (errno == unix.ENOENT || errno == unix.ENOTDIR):
