@@ -16,11 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/cgroup"
 )
 
 // State is what can be left behind in the namespaces of this process: named
 // network namespaces, links, addresses, routes, rules, nftables' tables,
-// mounts, files in /run, processes.
+// mounts, files in /run, processes, cgroups of labs.
 type State struct {
 	lines []string // one thing each, sorted; the same one may be there twice
 }
@@ -49,7 +50,7 @@ func (s *State) Diff(other *State) []string {
 func Snapshot() (*State, error) {
 	s := &State{}
 	for _, read := range []func(*State) error{
-		namespaces, network, tables, mounts, runFiles, processes,
+		namespaces, network, tables, mounts, runFiles, processes, cgroups,
 	} {
 		if err := read(s); err != nil {
 			return nil, fmt.Errorf("snapshot: %w", err)
@@ -217,4 +218,16 @@ func processes(s *State) error {
 			strings.TrimSpace(strings.ReplaceAll(string(command), "\x00", " ")))
 	}
 	return nil
+}
+
+func cgroups(s *State) error {
+	labs, err := cgroup.Labs()
+	for _, lab := range labs {
+		nodes, err := cgroup.Nodes(lab)
+		if err != nil {
+			return err
+		}
+		s.add("cgroups of lab %s: %s", lab, strings.Join(nodes, " "))
+	}
+	return err
 }
