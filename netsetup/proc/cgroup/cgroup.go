@@ -92,7 +92,7 @@ func Create(lab, node string, limits netsetup.Limits) (*Group, error) {
 
 // group is a Group that is nowhere yet.
 func group(lab, node string) (*Group, error) {
-	top, err := top()
+	top, err := Top()
 	return &Group{lab: lab, node: node, name: filepath.Join("/", top, lab, node)}, err
 }
 
@@ -297,7 +297,7 @@ func names(lab string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	top, err := top()
+	top, err := Top()
 	if err != nil {
 		return nil, err
 	}

@@ -92,11 +92,11 @@ func (m *mounts) roots() []string {
 	return all
 }
 
-// top is the directory, below each mount point, of all labs of this /run/nslab:
+// Top is the directory, below each mount point, of all labs of this /run/nslab:
 // the host, a container and an ordinary user have each a /run of their own, and
 // may have labs of the same name, but the cgroups are one tree for all. It is
 // named for the file system of /run, whose number no other has.
-func top() (string, error) {
+func Top() (string, error) {
 	var st unix.Stat_t
 	if err := unix.Stat("/run", &st); err != nil {
 		return "", &os.PathError{Op: "stat", Path: "/run", Err: err}
