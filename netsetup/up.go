@@ -19,6 +19,11 @@ type Options struct {
 	Prune         bool     // also remove what is unmarked, whoever made it
 	KeepOnFailure bool     // no rollback
 	Progress      Progress // may be nil
+	// Then, for Up, does the rest of what a lab is when its network is as wanted,
+	// given what was changed of that. Where it fails, Undo undoes it before the
+	// network returns to what it was. Both may be nil.
+	Then func(ctx context.Context, plan *Plan) error
+	Undo func(ctx context.Context) error
 	// Joined names, for Down, the External namespaces that may have something of
 	// the lab. One that is not there does no harm.
 	Joined []string
@@ -95,14 +100,28 @@ func Up(ctx context.Context, k Kernel, want *State, o Options) (*Plan, error) {
 		return nil, err
 	}
 	plan, err := Diff(before, want, o.Prune)
-	if err != nil || plan.Empty() {
+	if err != nil {
 		return plan, err
 	}
-	if err := converge(ctx, k, plan, want, o); err != nil {
+	undo := false
+	if !plan.Empty() {
+		err = converge(ctx, k, plan, want, o)
+	}
+	if err == nil && o.Then != nil {
+		err = o.Then(ctx, plan)
+		undo = err != nil
+	}
+	if err != nil {
 		if o.KeepOnFailure {
 			return plan, &RolledBackError{Lab: want.Lab, Cause: err, Kept: true}
 		}
-		return plan, rollback(ctx, k, want, before, err)
+		var failed error
+		if undo && o.Undo != nil {
+			failed = undoRest(ctx, o)
+		}
+		result := rollback(ctx, k, want, before, err)
+		result.Err = errors.Join(failed, result.Err)
+		return plan, result
 	}
 	_, last := upTo(plan.Ops, Rules)
 	return plan, do(context.WithoutCancel(ctx), k, plan.File, last)
@@ -247,8 +266,14 @@ func nameFile(err error, file string) error {
 	return err
 }
 
+func undoRest(ctx context.Context, o Options) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	return o.Undo(ctx)
+}
+
 // rollback returns to the state before, whatever ctx says by now.
-func rollback(ctx context.Context, k Kernel, want, before *State, cause error) error {
+func rollback(ctx context.Context, k Kernel, want, before *State, cause error) *RolledBackError {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
 	defer cancel()
 	target := before.Clone()

@@ -11,6 +11,7 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
@@ -122,9 +123,10 @@ func (a *app) down(ctx context.Context, k netsetup.Kernel, lab string, bar *prog
 
 // remove is down for a lab whose lock is held.
 func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
-	found, err = netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined(lab)})
-	if err != nil {
-		return found, err
+	ran, err := supervisor.End(ctx, lab)
+	found, downErr := netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined(lab)})
+	if err = errors.Join(err, downErr); err != nil {
+		return found || ran, err
 	}
-	return found, netsetup.RemoveFiles(lab)
+	return found || ran, netsetup.RemoveFiles(lab)
 }

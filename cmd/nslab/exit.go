@@ -15,6 +15,8 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
+	"nslab/netsetup/proc/cgroup"
+	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
@@ -115,6 +117,8 @@ func exitStatus(err error) int {
 		missing   *netsetup.MissingInterfaceError
 		left      *netsetup.LeftError
 		unsettled *netsetup.UnsettledError
+		process   *supervisor.Failure
+		setup     *setupError
 	)
 	switch {
 	case err == nil:
@@ -136,7 +140,7 @@ func exitStatus(err error) int {
 	case hostHint(err) != "":
 		return statusHost
 	case errors.As(err, &rolled), errors.As(err, &left), errors.As(err, &unsettled),
-		errors.As(err, &op), errors.As(err, &notOurs):
+		errors.As(err, &op), errors.As(err, &notOurs), errors.As(err, &process), errors.As(err, &setup):
 		return statusKernel
 	}
 	return statusHost
@@ -167,7 +171,10 @@ func unread(err error) bool {
 func hostHint(err error) string {
 	var limit *netns.LimitError
 	var privilege *netns.PrivilegeError
+	var cgroups *cgroup.MissingError
 	switch {
+	case errors.As(err, &cgroups):
+		return cgroups.Hint
 	case errors.As(err, &limit):
 		return limit.Hint
 	case errors.As(err, &privilege):

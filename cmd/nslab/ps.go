@@ -118,7 +118,7 @@ func (a *app) examine(ctx context.Context, cmd *cobra.Command, k *kernel.Kernel,
 	if err != nil {
 		return labReport{}, nil, err
 	}
-	have, plan, err := differences(ctx, k, src.want)
+	have, plan, err := differences(ctx, k, src)
 	if err != nil {
 		return labReport{}, nil, err
 	}

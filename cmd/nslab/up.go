@@ -10,6 +10,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
+	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
@@ -65,7 +66,16 @@ reading the kernel back; on an error or Ctrl-C the lab returns to what it was.`,
 func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netsetup.Options, bar *progress) (*netsetup.Plan, error) {
 	opt.Progress = bar.of(src.lab.Name)
 	src.want.Before = before(src)
+	processes, err := supervisor.List(ctx, src.lab.Name)
+	if err != nil {
+		return nil, err
+	}
+	opt.Then = func(ctx context.Context, plan *netsetup.Plan) error { return runMachines(ctx, src, plan) }
+	opt.Undo = func(ctx context.Context) error { return undoMachines(ctx, src.lab.Name) }
 	plan, err := netsetup.Up(ctx, k, src.want, opt)
+	if err == nil {
+		plan.Processes = processLines(processes, src)
+	}
 	var failed *netsetup.RolledBackError
 	if err != nil && !(errors.As(err, &failed) && failed.Kept) {
 		return plan, err

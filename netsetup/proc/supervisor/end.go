@@ -23,26 +23,36 @@ func End(ctx context.Context, lab string) (found bool, err error) {
 		err = nil // it is killed with the others
 	}
 	errs := []error{err}
-	killed, err := killMarked(lab)
+	killed, err := killMarked(lab, func(proc.Mark) bool { return true })
 	errs = append(errs, err)
 	nodes, err := cgroup.Nodes(lab)
 	errs = append(errs, err)
 	for _, node := range nodes {
-		g, err := cgroup.Open(lab, node)
-		if err == nil && g != nil {
-			err = g.Remove()
-		}
-		errs = append(errs, err)
+		errs = append(errs, removeGroup(lab, node))
 	}
 	return found || killed || len(nodes) > 0, errors.Join(errs...)
+}
+
+// EndNode ends all processes of a node, and removes its cgroup.
+func EndNode(lab, node string) error {
+	_, err := killMarked(lab, func(m proc.Mark) bool { return m.Node == node })
+	return errors.Join(err, removeGroup(lab, node))
+}
+
+func removeGroup(lab, node string) error {
+	g, err := cgroup.Open(lab, node)
+	if err != nil || g == nil {
+		return err
+	}
+	return g.Remove()
 }
 
 // killTime bounds how long killed processes may take to end.
 const killTime = 10 * time.Second
 
-// killMarked kills what has the marks of a lab, until nothing is left: a process
+// killMarked kills what has the marks of a lab, and is meant, until nothing is left: a process
 // may be about to fork.
-func killMarked(lab string) (found bool, err error) {
+func killMarked(lab string, which func(proc.Mark) bool) (found bool, err error) {
 	for deadline := time.Now().Add(killTime); ; time.Sleep(5 * time.Millisecond) {
 		all, err := proc.Processes()
 		if err != nil {
@@ -50,7 +60,7 @@ func killMarked(lab string) (found bool, err error) {
 		}
 		var left []int
 		for _, p := range all {
-			if _, ours := proc.ReadMark(p.PID, lab); ours && p.PID != unix.Getpid() {
+			if m, ours := proc.ReadMark(p.PID, lab); ours && which(m) && p.PID != unix.Getpid() {
 				left = append(left, p.PID)
 				unix.Kill(p.PID, unix.SIGKILL)
 			}

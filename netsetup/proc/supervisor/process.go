@@ -199,14 +199,21 @@ func (p *process) start(argv []string, out *os.File, name string) (pid int, err 
 	if err != nil {
 		return 0, err
 	}
-	marks, err := proc.Marks(m.Lab, m.Node, name, p.status.Version)
+	env, err := Env(m, name, p.status.Version, p.spec.Env...)
 	if err != nil {
 		return 0, err
 	}
-	env := append([]string{"PATH=" + searchPath, "HOME=/"}, m.Env...)
-	env = append(append(env, p.spec.Env...), marks...)
 	c := proc.Command{Namespace: h, Argv: argv, Dir: "/", Env: env, User: p.spec.User}
 	return c.Start(out, group)
+}
+
+// Env is the environment of what the lab itself runs in a node: it is the same
+// whoever calls nslab. more is over the node's own; name and version are as in
+// proc.Marks.
+func Env(m *netsetup.Machine, name, version string, more ...string) ([]string, error) {
+	marks, err := proc.Marks(m.Lab, m.Node, name, version)
+	env := append([]string{"PATH=" + searchPath, "HOME=/"}, m.Env...)
+	return append(append(env, more...), marks...), err
 }
 
 // searchPath is where daemons are, and not where whoever called nslab looks.
