@@ -60,6 +60,7 @@ type process struct {
 
 	status  Status // under s.mu
 	overdue bool   // under s.mu: not ready within its time
+	settled bool   // under s.mu: has been ready since it was last told to start
 	from    int64  // where its output begins in the log
 
 	stop context.CancelFunc
@@ -357,9 +358,9 @@ func (p *process) found(c *child) {
 }
 
 func (p *process) setReady() {
-	p.s.change(func() { p.status.State, p.status.Ready, p.overdue = Running, true, false })
+	p.s.change(func() { p.status.State, p.status.Ready, p.settled = Running, true, true })
 }
 
 func (p *process) setOverdue() {
-	p.s.change(func() { p.overdue = !p.status.Ready })
+	p.s.change(func() { p.overdue = !p.settled })
 }

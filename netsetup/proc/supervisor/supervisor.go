@@ -98,6 +98,7 @@ func (s *Supervisor) begin(p *process, c *child) {
 		if p.overdue = false; c == nil {
 			p.status.State, p.status.Reason, p.status.Ready = Waiting, "", false
 		}
+		p.settled = p.status.Ready
 	})
 	go p.live(ctx, c)
 }
@@ -211,7 +212,7 @@ func (s *Supervisor) waitReady(ctx context.Context, list []*process) error {
 		all := true
 		for _, p := range list {
 			switch st := &p.status; {
-			case st.Ready:
+			case st.Ready, p.settled && st.State != Failed && st.State != Stopped:
 			case st.State == Failed:
 				failed, what = p, "has failed: "+st.Reason
 			case st.State == Stopped:
