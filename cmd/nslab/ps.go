@@ -60,7 +60,7 @@ func (a *app) psCommand() *cobra.Command {
 		Long: `Lists the running labs; of one lab, its nodes with their addresses and state: up,
 drifted (the kernel differs from the file), missing, or unwanted. Below are its
 processes: waiting (for others), starting, running, restarting (in a moment),
-stopped (by `+"`nslab stop`"+`), exited (by itself, with 0) or failed, with the time of
+stopped (by ` + "`nslab stop`" + `), exited (by itself, with 0) or failed, with the time of
 processors and the memory that each uses, together with what it has started; and
 what the nodes use of their limits.`,
 		Example: `  nslab ps

@@ -60,6 +60,7 @@ type process struct {
 
 	status  Status // under s.mu
 	overdue bool   // under s.mu: not ready within its time
+	pos     string // under s.mu: of the file as it is now
 	settled bool   // under s.mu: has been ready since it was last told to start
 	from    int64  // where its output begins in the log
 
@@ -267,9 +268,9 @@ func (p *process) endOthers(pid int) {
 func (p *process) why(e ending, outOfMemory bool) string {
 	switch {
 	case !e.known:
-		return "ended; how is not known, as the supervisor that started it was killed"
+		return "ended unseen: the supervisor that started it was killed before"
 	case e.status.Signaled() && e.status.Signal() == unix.SIGKILL && outOfMemory:
-		return fmt.Sprintf("killed: out of memory (limit %s)", FormatBytes(p.machine.Limits.Memory))
+		return fmt.Sprintf("killed: out of memory (limit %s)", FormatBytes(p.s.memoryLimit(p.machine.Node)))
 	case e.status.Signaled():
 		return "killed by " + unix.SignalName(e.status.Signal())
 	}

@@ -22,6 +22,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -105,10 +106,22 @@ func (s *Supervisor) begin(p *process, c *child) {
 
 // newProcess gives a process that does not run.
 func (s *Supervisor) newProcess(m *netsetup.Machine, spec netsetup.Process) *process {
-	p := &process{s: s, machine: m, spec: spec, stop: func() {}, done: make(chan struct{})}
+	p := &process{s: s, machine: m, spec: spec, pos: spec.Pos, stop: func() {}, done: make(chan struct{})}
 	close(p.done)
 	p.status = Status{Node: m.Node, Name: spec.Name, State: Stopped, Version: Version(m, spec)}
 	return p
+}
+
+// memoryLimit is that of a node now; 0 is none.
+func (s *Supervisor) memoryLimit(node string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.machines {
+		if s.machines[i].Node == node {
+			return s.machines[i].Limits.Memory
+		}
+	}
+	return 0
 }
 
 // apply makes the processes be those of the machines, and waits until all are
@@ -137,7 +150,7 @@ func (s *Supervisor) apply(ctx context.Context, machines []netsetup.Machine) err
 		}
 		for id, p := range want {
 			if old := s.processes[id]; old != nil {
-				old.machine, old.spec = p.machine, p.spec
+				old.pos = p.pos
 				want[id] = old
 			} else {
 				s.processes[id] = p
@@ -207,7 +220,7 @@ const failureLines = 10
 func (s *Supervisor) waitReady(ctx context.Context, list []*process) error {
 	slices.SortFunc(list, func(a, b *process) int { return strings.Compare(a.status.ID(), b.status.ID()) })
 	var failed *process
-	var what string
+	var what, pos string
 	err := s.wait(ctx, func() bool {
 		all := true
 		for _, p := range list {
@@ -228,6 +241,7 @@ func (s *Supervisor) waitReady(ctx context.Context, list []*process) error {
 				all = false
 			}
 			if failed != nil {
+				pos = failed.pos
 				return true
 			}
 		}
@@ -236,7 +250,7 @@ func (s *Supervisor) waitReady(ctx context.Context, list []*process) error {
 	if err != nil || failed == nil {
 		return err
 	}
-	return &Failure{Process: failed.status.ID(), Pos: failed.spec.Pos, What: what,
+	return &Failure{Process: failed.status.ID(), Pos: pos, What: what,
 		Lines: lastLines(failed.log(), failed.from, failureLines)}
 }
 
@@ -463,6 +477,10 @@ func Run(lab string) int {
 }
 
 func (s *Supervisor) prepare() (*listener, error) {
+	// Else it would be that of /proc/self/exe.
+	if name, err := unix.BytePtrFromString("nslab"); err == nil {
+		unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(name)), 0, 0, 0)
+	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("become a subreaper: %w", err)
 	}
