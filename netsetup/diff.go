@@ -58,6 +58,9 @@ func Diff(have, want *State, prune bool) (*Plan, error) {
 			step(p.have, p.want)
 		}
 	}
+	for _, p := range d.pairs {
+		d.deleteQdiscs(p.have, p.want)
+	}
 	for _, n := range d.removed {
 		d.emit(Op{Phase: Unpublish, Verb: Delete, Namespace: n.Name, Object: n})
 	}
@@ -219,12 +222,12 @@ func (d *differ) routes(_, want *Namespace) {
 
 func (d *differ) deleteNeighbors(have, want *Namespace) {
 	wanted := make(map[neighborKey]bool, len(want.Neighbors))
-	for _, w := range want.Neighbors {
-		wanted[neighborKey{w.Link, w.IP}] = true
+	for i := range want.Neighbors {
+		wanted[want.Neighbors[i].key()] = true
 	}
 	for i := range have.Neighbors {
 		x := &have.Neighbors[i]
-		if !wanted[neighborKey{x.Link, x.IP}] && d.removable(want, x.Origin, want.Keep.Neighbors) {
+		if !wanted[x.key()] && d.removable(want, x.Origin, want.Keep.Neighbors) {
 			d.emit(Op{Phase: DeleteNeighbors, Verb: Delete, Namespace: want.Name, Object: x})
 		}
 	}
@@ -234,7 +237,7 @@ func (d *differ) neighbors(_, want *Namespace) {
 	n := d.model.namespaces[want.Name]
 	for i := range want.Neighbors {
 		w := &want.Neighbors[i]
-		has, ok := n.neighbors[neighborKey{w.Link, w.IP}]
+		has, ok := n.neighbors[w.key()]
 		switch {
 		case !ok:
 			d.emit(Op{Phase: Neighbors, Verb: Add, Namespace: want.Name, Object: w})
@@ -294,10 +297,25 @@ func (d *differ) sysctls(want *Namespace, phase Phase, of func(*Sysctl) bool) {
 		}
 		was, known := n.sysctls[w.Name]
 		switch {
+		case !known && w.implied():
 		case !known:
 			d.emit(Op{Phase: phase, Verb: Add, Namespace: want.Name, Object: w})
 		case was != w.Value:
 			d.emit(Op{Phase: phase, Verb: Change, Namespace: want.Name, Object: w, Was: &Sysctl{Name: w.Name, Value: was}})
+		}
+	}
+}
+
+// deleteQdiscs comes last: what is not there any more cannot be put back.
+func (d *differ) deleteQdiscs(have, want *Namespace) {
+	if want.Kind != Own || want.Keep.Qdiscs {
+		return
+	}
+	n := d.model.namespaces[want.Name]
+	for i := range have.Qdiscs {
+		q := &have.Qdiscs[i]
+		if slices.Contains(n.qdiscs, *q) && !slices.Contains(want.Qdiscs, *q) {
+			d.emit(Op{Phase: DeleteQdiscs, Verb: Delete, Namespace: want.Name, Object: q})
 		}
 	}
 }

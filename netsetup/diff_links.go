@@ -103,6 +103,7 @@ func (l *Link) over(is Link) Link {
 	if l.NoOffloads != nil {
 		is.NoOffloads = l.NoOffloads
 	}
+	is.Extra = l.Extra
 	if l.Bridge != nil {
 		b, was := *l.Bridge, Bridge{}
 		if is.Bridge != nil {
@@ -263,7 +264,12 @@ func addressesOf(n *Namespace, link string) []Address {
 	return n.Addresses[i:j]
 }
 
-func (d *differ) addresses(_, want *Namespace) {
+func (d *differ) addresses(have, want *Namespace) {
+	if !want.Keep.Addresses {
+		for i := range have.LostAddresses {
+			d.emit(Op{Phase: Addresses, Verb: Add, Namespace: want.Name, Object: &have.LostAddresses[i]})
+		}
+	}
 	n := d.model.namespaces[want.Name]
 	for i := range want.Addresses {
 		w := &want.Addresses[i]

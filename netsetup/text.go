@@ -32,6 +32,8 @@ func (o Op) Command() string {
 			return ipIn(o.Namespace) + "neighbour add " + x.String()
 		}
 		return o.ip("", "neighbour", x.String())
+	case *Qdisc:
+		return toolIn("tc", o.Namespace) + "qdisc " + [...]string{"add ", "replace ", "delete "}[o.Verb] + x.String()
 	case *FDBEntry:
 		return o.bridgeTool() + "fdb " + [...]string{"add ", "replace ", "delete "}[o.Verb] + x.String()
 	case *Table:
@@ -123,7 +125,7 @@ func (l *Link) settings(was *Link) string {
 	if l.Alias != was.Alias {
 		fmt.Fprintf(&b, " alias %q", l.Alias)
 	}
-	return b.String()
+	return b.String() + extraWords(LinkExtras, l.Extra, was.Extra)
 }
 
 // settings are the words of ip-link(8) for a bridge's settings that differ from
@@ -156,7 +158,7 @@ func (b *Bridge) settings(was *Bridge) string {
 			fmt.Fprintf(&s, " %s %d", f.name, *f.want)
 		}
 	}
-	return s.String()
+	return s.String() + extraWords(BridgeExtras, b.Extra, was.Extra)
 }
 
 // settings are the words of bridge(8) for a port's settings that differ from
@@ -187,7 +189,7 @@ func (p *Port) settings(was *Port) string {
 	if differs(p.Priority, was.Priority) {
 		fmt.Fprintf(&s, " priority %d", *p.Priority)
 	}
-	return s.String()
+	return s.String() + extraWords(PortExtras, p.Extra, was.Extra)
 }
 
 // differs reports whether a wanted setting, where there is one, is not what is.
@@ -347,12 +349,27 @@ func (r *Rule) String() string {
 
 // String gives the words of ip-neighbour(8).
 func (n *Neighbor) String() string {
+	if n.Proxy {
+		return fmt.Sprintf("proxy %s dev %s", n.IP, n.Link)
+	}
 	return fmt.Sprintf("%s lladdr %s nud %s dev %s", n.IP, n.MAC, n.State, n.Link)
 }
 
 // String gives the words of bridge(8).
 func (f *FDBEntry) String() string {
-	return fmt.Sprintf("%s dev %s master static", f.MAC, f.Link)
+	state := "static"
+	if f.Local {
+		state = "permanent"
+	}
+	return fmt.Sprintf("%s dev %s master %s", f.MAC, f.Link, state)
+}
+
+// String gives the words of tc(8).
+func (q *Qdisc) String() string {
+	if q.Parent == "root" {
+		return fmt.Sprintf("dev %s root %s", q.Link, q.Kind)
+	}
+	return fmt.Sprintf("dev %s %s", q.Link, q.Parent)
 }
 
 // String is the setting as sysctl(8) takes it: dotted, or with slashes where an
@@ -373,26 +390,21 @@ func quote(s string) string {
 }
 
 // ipIn begins a command of iproute2 in a namespace.
-func ipIn(ns string) string {
+func ipIn(ns string) string { return toolIn("ip", ns) }
+
+// toolIn begins a command of one of the tools of iproute2 in a namespace.
+func toolIn(tool, ns string) string {
 	switch {
 	case ns == "":
-		return "ip "
+		return tool + " "
 	case isName(ns):
-		return "ip -n " + ns + " "
+		return tool + " -n " + ns + " "
 	}
-	return inside(ns, "ip ")
+	return inside(ns, tool+" ")
 }
 
 // bridgeTool begins a bridge(8) command.
-func (o Op) bridgeTool() string {
-	if o.Namespace == "" {
-		return "bridge "
-	}
-	if isName(o.Namespace) {
-		return "bridge -n " + o.Namespace + " "
-	}
-	return inside(o.Namespace, "bridge ")
-}
+func (o Op) bridgeTool() string { return toolIn("bridge", o.Namespace) }
 
 // inside is any command run in a namespace.
 func inside(ns, cmd string) string {
@@ -456,6 +468,8 @@ func (o Op) object() string {
 		return "neighbour " + x.String()
 	case *FDBEntry:
 		return "forwarding entry " + x.String()
+	case *Qdisc:
+		return "qdisc " + x.String()
 	case *Table:
 		return x.title()
 	case *Sysctl:
@@ -482,6 +496,8 @@ func (o Op) Pos() topology.Pos {
 		return x.Pos
 	case *FDBEntry:
 		return x.Pos
+	case *Qdisc:
+		return topology.Pos{}
 	case *Table:
 		return x.Pos
 	case *Sysctl:

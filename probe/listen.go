@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"sync"
@@ -12,6 +13,8 @@ import (
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
+
+	"nslab/topology"
 )
 
 // listenerKey is what a listener serves.
@@ -19,18 +22,47 @@ type listenerKey struct {
 	node *node
 	addr netip.AddrPort
 	tcp  bool
+	// of has what is served by a server of its own; nil: what comes is sent
+	// back, to everybody alike.
+	of *topology.Test
 }
 
-// listener serves a port of a node for the time of a test: it sends back what
-// comes, and knows who sent something. For TCP, a raw socket sees the SYNs that
+// service is what a listener does: talk over a connection until it returns, or
+// answer a datagram; nil is no answer.
+type service struct {
+	talk   func(conn io.ReadWriter, from netip.AddrPort)
+	answer func(request []byte) []byte
+}
+
+// echoes is the service of the verbs tcp and udp.
+var echoes = service{
+	talk: func(conn io.ReadWriter, _ netip.AddrPort) {
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if n > 0 {
+				_, err = conn.Write(buf[:n])
+			}
+			if err != nil || n == 0 {
+				return
+			}
+		}
+	},
+	answer: func(request []byte) []byte { return request },
+}
+
+// listener serves a port of a node for the time of a test, and knows who sent
+// something. For TCP, a raw socket sees the SYNs that
 // the node's stack takes, that is after the input hook of netfilter; so one is
 // known that never became a connection because its answer was lost.
 type listener struct {
 	listenerKey
-	users int      // under runner.listening
-	file  *os.File // the listening socket, or that of UDP
-	watch *os.File // where requests are seen to arrive: of UDP the same as file
-	wg    sync.WaitGroup
+	service
+	panics *panics
+	users  int      // under runner.listening
+	file   *os.File // the listening socket, or that of UDP
+	watch  *os.File // where requests are seen to arrive: of UDP the same as file
+	wg     sync.WaitGroup
 
 	mu      sync.Mutex
 	seen    map[netip.AddrPort]time.Time // senders, and when their last request came
@@ -41,13 +73,13 @@ type listener struct {
 
 // listen gives the listener for a key, which all items share that run at once;
 // whoever has it calls release.
-func (r *runner) listen(key listenerKey) (*listener, error) {
+func (r *runner) listen(key listenerKey, s service) (*listener, error) {
 	r.listening.Lock()
 	defer r.listening.Unlock()
 	l, ok := r.listeners[key]
 	if !ok {
 		var err error
-		if l, err = openListener(key); err != nil {
+		if l, err = openListener(key, s, &r.panics); err != nil {
 			return nil, err
 		}
 		r.listeners[key] = l
@@ -65,7 +97,7 @@ func (r *runner) release(l *listener) {
 	}
 }
 
-func openListener(key listenerKey) (*listener, error) {
+func openListener(key listenerKey, s service, p *panics) (*listener, error) {
 	var fd, watch int
 	err := key.node.inside(func() (err error) {
 		if fd, err = listenOn(key); err != nil {
@@ -84,6 +116,8 @@ func openListener(key listenerKey) (*listener, error) {
 	}
 	l := &listener{
 		listenerKey: key,
+		service:     s,
+		panics:      p,
 		seen:        make(map[netip.AddrPort]time.Time),
 		claimed:     make(map[netip.AddrPort]bool),
 		conns:       make(map[*os.File]bool),
@@ -224,6 +258,7 @@ func (l *listener) serve(f *os.File, do func(fd int)) {
 	l.wg.Add(1)
 	go func() {
 		defer l.wg.Done()
+		defer l.panics.keep()
 		raw.Read(func(fd uintptr) bool {
 			do(int(fd))
 			return false // wait for more; Read ends when f is closed
@@ -234,7 +269,7 @@ func (l *listener) serve(f *os.File, do func(fd int)) {
 // accept takes all connections that wait.
 func (l *listener) accept(fd int) {
 	for {
-		conn, _, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		conn, from, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch err {
 		case nil:
 		case unix.EINTR, unix.ECONNABORTED:
@@ -252,30 +287,22 @@ func (l *listener) accept(fd int) {
 		l.conns[f] = true
 		l.wg.Add(1)
 		l.mu.Unlock()
-		go l.echo(f)
+		go l.converse(f, addrPort(from))
 	}
 }
 
-// echo sends back what comes until the other end closes.
-func (l *listener) echo(f *os.File) {
+// converse serves one connection.
+func (l *listener) converse(f *os.File, from netip.AddrPort) {
 	defer l.wg.Done()
-	buf := make([]byte, 4096)
-	for {
-		n, err := f.Read(buf)
-		if n > 0 {
-			_, err = f.Write(buf[:n])
-		}
-		if err != nil || n == 0 {
-			break
-		}
-	}
+	defer l.panics.keep()
+	l.talk(f, from)
 	l.mu.Lock()
 	delete(l.conns, f)
 	l.mu.Unlock()
 	f.Close()
 }
 
-// drain reads all requests that wait; of UDP it sends them back.
+// drain reads all requests that wait; those of UDP it answers.
 func (l *listener) drain(fd int) {
 	buf := make([]byte, 1<<16)
 	for {
@@ -298,7 +325,9 @@ func (l *listener) drain(fd int) {
 		l.seen[source] = time.Now()
 		l.mu.Unlock()
 		if !l.tcp {
-			unix.Sendto(fd, buf[:n], unix.MSG_DONTWAIT, from) // the sender sees if it fails
+			if a := l.answer(buf[:n]); a != nil {
+				unix.Sendto(fd, a, unix.MSG_DONTWAIT, from) // the sender sees if it fails
+			}
 		}
 	}
 }
@@ -362,7 +391,7 @@ func (l *listener) close() {
 	l.mu.Lock()
 	l.closed = true
 	for f := range l.conns {
-		f.SetDeadline(time.Unix(1, 0)) // echo closes it
+		f.SetDeadline(time.Unix(1, 0)) // converse closes it
 	}
 	l.mu.Unlock()
 	l.file.Close()

@@ -35,8 +35,9 @@ type Options struct {
 	Select map[string]string
 	// Repeat is how often all is done; 0 is once.
 	Repeat int
-	// Progress, where it is not nil, is told of each case when it is done. It
-	// is not called by two goroutines at once.
+	// Progress, where it is not nil, is told how many cases there are, with no
+	// Case, before any is tried, and of each when it is done. It is not called
+	// by two goroutines at once.
 	Progress func(done, total int, c *Case)
 }
 
@@ -61,7 +62,11 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	for _, it := range items {
 		r.total += len(it.jobs)
 	}
+	if o.Progress != nil {
+		o.Progress(0, r.total, nil)
+	}
 	r.runItems(ctx, items)
+	r.panics.raise()
 	for _, it := range items {
 		for _, j := range it.jobs {
 			report.add(j.c)
@@ -84,6 +89,7 @@ type runner struct {
 
 	refusals  refusals
 	explained atomic.Int32 // how many cases
+	panics    panics
 
 	listening sync.Mutex
 	listeners map[listenerKey]*listener
@@ -146,11 +152,12 @@ func (r *runner) runItems(ctx context.Context, items []*item) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
+			defer func() { <-slots }()
+			defer r.panics.keep()
 			r.runItem(ctx, it)
 			if it.test.StopOnFail && slices.ContainsFunc(it.jobs, func(j *job) bool { return j.c.Outcome != Pass }) {
 				stopped.CompareAndSwap(nil, it.test)
 			}
-			<-slots
 		}()
 	}
 	wg.Wait()

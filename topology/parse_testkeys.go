@@ -24,7 +24,7 @@ var (
 	keysOfVerbs = map[string][]string{
 		"expect": {Ping, TCP, UDP, HTTP, DNS}, "family": {Ping, TCP, UDP, HTTP, DNS, Path, MTU, RouteTo},
 		"count": {Ping}, "size": {Ping}, "df": {Ping}, "ttl": {Ping}, "interval": {Ping}, "loss": {Ping}, "rtt": {Ping},
-		"payload": {TCP, UDP}, "listen": {TCP, UDP},
+		"payload": {TCP, UDP}, "listen": {TCP, UDP, HTTP, DNS},
 		"command": {Exec}, "exit": {Exec}, "stdout": {Exec}, "stderr": {Exec}, "json": {Exec},
 		"status": {HTTP}, "body": {HTTP}, "headers": {HTTP}, "type": {DNS}, "answer": {DNS},
 		"bytes": {MTU}, "via": {Path, RouteTo}, "dev": {RouteTo}, "table": {RouteTo},
@@ -83,7 +83,7 @@ var testObject = newObject(append([]field[Test]{
 			t.Payload = text.Value
 		}
 	}},
-	{"listen", "tcp, udp: whether the test serves the port itself.", boolSchema, func(p *parser, n *yaml.Node, t *Test) { t.Listen = p.boolPointer(n) }},
+	{"listen", "tcp, udp, http, dns: whether the test serves the port itself.", boolSchema, func(p *parser, n *yaml.Node, t *Test) { t.Listen = p.boolPointer(n) }},
 	{"status", "http: of the answer; 200 if not given.", between(100, 599), func(p *parser, n *yaml.Node, t *Test) {
 		t.Status, _ = p.integer(n, 100, 599, "a status of HTTP")
 	}},

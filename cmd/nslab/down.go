@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/cgroup"
 	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
@@ -76,7 +79,7 @@ to remove it.`,
 func (a *app) labsToRemove(ctx context.Context, cmd *cobra.Command, k *kernel.Kernel, all bool, arg, name string) ([]string, error) {
 	switch {
 	case all:
-		return k.Labs(ctx)
+		return allLabs(ctx, k)
 	case name == "" && arg != "" && !isFile(arg):
 		name = arg
 	}
@@ -111,22 +114,52 @@ func (a *app) labsToRemove(ctx context.Context, cmd *cobra.Command, k *kernel.Ke
 	return []string{f.Lab.Value}, nil
 }
 
+// allLabs gives the labs that run, and those of which a crash left something else.
+func allLabs(ctx context.Context, k *kernel.Kernel) ([]string, error) {
+	labs, err := k.Labs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recorded, err := netsetup.Recorded()
+	if err != nil {
+		return nil, err
+	}
+	unfinished, err := netns.Unfinished("")
+	if err != nil {
+		return nil, err
+	}
+	grouped, err := cgroup.Labs()
+	if err != nil {
+		return nil, err
+	}
+	labs = slices.Concat(labs, recorded, grouped)
+	for _, name := range unfinished {
+		if lab, _, ok := strings.Cut(name, "."); ok && topology.CheckLabName(lab) == nil {
+			labs = append(labs, lab)
+		}
+	}
+	slices.Sort(labs)
+	return slices.Compact(labs), nil
+}
+
 // down removes one lab and says whether there was anything.
 func (a *app) down(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
 	lock, err := netsetup.LockLab(ctx, lab, a.lockTimeout)
 	if err != nil {
 		return false, err
 	}
-	defer lock.Unlock()
+	defer unlock(lock, &err)
 	return a.remove(ctx, k, lab, bar)
 }
 
 // remove is down for a lab whose lock is held.
 func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
+	defer bar.finish(lab)
 	ran, err := supervisor.End(ctx, lab)
 	found, downErr := netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined(lab)})
-	if err = errors.Join(err, downErr); err != nil {
-		return found || ran, err
+	found = found || ran
+	if left := new(netsetup.LeftError); downErr != nil && !(errors.As(downErr, &left) && len(left.Left) == 0) {
+		return found, errors.Join(err, downErr)
 	}
-	return found || ran, netsetup.RemoveFiles(lab)
+	return found, errors.Join(err, downErr, netns.Tidy(lab+"."), netsetup.RemoveFiles(lab))
 }

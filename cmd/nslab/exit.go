@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nslab/netsetup"
+	"nslab/netsetup/bug"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 	"nslab/netsetup/proc/cgroup"
@@ -137,6 +138,8 @@ func exitStatus(err error) int {
 		return statusTopology
 	case errors.As(err, &locked):
 		return statusLocked
+	case bug.In(err) != nil:
+		return statusKernel
 	case hostHint(err) != "":
 		return statusHost
 	case errors.As(err, &rolled), errors.As(err, &left), errors.As(err, &unsettled),
@@ -156,6 +159,9 @@ func errorText(err error) string {
 	if hint := hostHint(err); hint != "" && !strings.Contains(text, hint) {
 		text += "\nhint: " + hint
 	}
+	if bug.In(err) != nil {
+		text += "\nhint: " + bugHint
+	}
 	return text
 }
 
@@ -165,6 +171,9 @@ func unread(err error) bool {
 	path := new(fs.PathError)
 	return errors.As(err, &path) && path.Path == os.Stdout.Name() && errors.Is(path, syscall.EPIPE)
 }
+
+// bugHint is what to do about a mistake of this program's own.
+const bugHint = "please report it, with what -v prints; `nslab down LAB` removes what may be left"
 
 // hostHint is what mends an error that comes of this host's limits, or of
 // missing privilege; "" of any other error.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nslab/netsetup/bug"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc/supervisor"
 )
@@ -49,7 +50,10 @@ func main() {
 // main runs the verb that the arguments name, prints its error and gives the
 // exit status.
 func (a *app) main() int {
-	err := a.command().Execute()
+	err := bug.Guard(a.command().Execute)
+	if b := bug.In(err); b != nil && a.verbose {
+		a.stderr.Write(b.Stack)
+	}
 	if text := errorText(err); text != "" {
 		fmt.Fprintln(a.stderr, a.paintError(text))
 	}

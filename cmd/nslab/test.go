@@ -169,13 +169,18 @@ func (a *app) testEach(ctx context.Context, sources []*source, opt testOptions) 
 		bar   = a.newProgress()
 		wg    sync.WaitGroup
 	)
+	tested := bar.labs(len(sources))
 	for i, src := range sources {
 		slots <- struct{}{}
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			defer func() { <-slots }()
-			all[i], errs[i] = a.testLab(ctx, src, opt, bar)
+			errs[i] = survived(src.lab.Name, func() (err error) {
+				all[i], err = a.testLab(ctx, src, opt, bar)
+				return err
+			})
+			tested()
 		}()
 	}
 	wg.Wait()
@@ -187,6 +192,17 @@ func (a *app) testEach(ctx context.Context, sources []*source, opt testOptions) 
 		}
 	}
 	return reports, errors.Join(errs...)
+}
+
+// survived calls f, and makes an error of a panic: the labs that are tested beside
+// this one have to be taken down, too.
+func survived(lab string, f func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("test %s: %v\nhint: this is a mistake in nslab; please report it, with the lines above", lab, v)
+		}
+	}()
+	return f()
 }
 
 // testLab tests one lab, and brings it up and takes it down for that if it does
@@ -202,7 +218,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Unlock()
+	defer unlock(lock, &err)
 	have, plan, err := differences(ctx, k, src)
 	if err != nil {
 		return nil, err
@@ -217,9 +233,8 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 			return nil, err
 		}
 		defer func() {
-			if opt.keep || opt.keepOnFailure && (err != nil || report.Failed+report.Errors > 0) {
-				bar.clear()
-				a.note("%s is kept; `nslab down %s` removes it", lab, lab)
+			if opt.keep || opt.keepOnFailure && (err != nil || report == nil || report.Failed+report.Errors > 0) {
+				bar.aside(func() { a.note("%s is kept; `nslab down %s` removes it", lab, lab) })
 				return
 			}
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTime)
@@ -230,9 +245,9 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	}
 	o := opt.probe
 	o.Open = func(node string) (*netns.Handle, error) { return openNode(lab, node, src.lab) }
-	if tell := bar.of(lab + ": tests"); tell != nil {
-		o.Progress = func(done, total int, _ *probe.Case) { tell(done, total) }
-	}
+	doing := lab + ": tests"
+	o.Progress = bar.tests(doing)
+	defer bar.finish(doing)
 	report, err = probe.Run(ctx, src.lab, o)
 	if report != nil && ctx.Err() != nil {
 		err = nil // the report has what was not finished, and why

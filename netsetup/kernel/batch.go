@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/failpoint"
 )
 
 const (
@@ -65,7 +67,13 @@ func (b *batch) raw(op int, typ, flags uint16, payload []byte) {
 // flush sends what there is and waits for all the outcomes.
 func (b *batch) flush() {
 	if len(b.entries) > 0 {
-		b.exchange(b.entries, b.req.b, true)
+		err := failpoint.Around("kernel.batch", func() error {
+			b.exchange(b.entries, b.req.b, true)
+			return nil
+		})
+		if err != nil {
+			b.settleAll(b.entries, err)
+		}
 	}
 	b.req.b, b.entries = b.req.b[:0], b.entries[:0]
 }

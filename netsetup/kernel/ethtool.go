@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 )
 
 // offloads are the pairs of ethtool(8) commands for what `offloads: off`
@@ -61,7 +62,8 @@ func (s *socket) hasNoOffloads(link string) (bool, error) {
 func (w *work) noOffloads(op int, link string) {
 	w.flush()
 	for _, o := range offloads {
-		if err := w.sp.sock.ethtool(link, &ethtoolValue{cmd: o.set}); err != nil {
+		err := failpoint.Around("kernel.ethtool", func() error { return w.sp.sock.ethtool(link, &ethtoolValue{cmd: o.set}) })
+		if err != nil {
 			w.settle(op, err)
 			return
 		}

@@ -134,6 +134,12 @@ func (k *Kernel) space(name string) (*space, error) {
 	return sp, nil
 }
 
+func (k *Kernel) isOpen(name string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.spaces[name] != nil
+}
+
 func openNamespace(name string) (*netns.Handle, error) {
 	if name == "" {
 		return netns.Current()
@@ -206,6 +212,14 @@ func (sp *space) closeNft() {
 
 // mark is the alias on lo that says whose a namespace is.
 func mark(namespace string) string { return netsetup.AliasPrefix + namespace }
+
+// marked reports whether lo says that a namespace is what it is called. The
+// group, which a lab's lo has as all of its interfaces have, stands in for an
+// alias that somebody wrote over, but for that of another namespace: a lab's
+// namespace that was given one more name is not this.
+func marked(namespace, alias string, group uint32) bool {
+	return alias == mark(namespace) || group == netsetup.Group && !strings.HasPrefix(alias, netsetup.AliasPrefix)
+}
 
 // each runs f inside each space, on several threads, with a buffer for
 // answers. It stops early where ctx ends.

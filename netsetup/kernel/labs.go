@@ -12,6 +12,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/netns"
+	"nslab/topology"
 )
 
 // isAbsent reports that no namespace has the name: nothing has, or what is there
@@ -27,10 +28,22 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list network namespaces: %w", err)
 	}
+	// Those of other labs are let go of, as their own nslab may want to end them.
+	var opened []string
+	defer func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		for _, name := range opened {
+			k.forget(name)
+		}
+	}()
 	var spaces []*space
 	for _, name := range append(names, "") {
 		if name != "" && !strings.Contains(name, ".") {
 			continue
+		}
+		if !k.isOpen(name) {
+			opened = append(opened, name)
 		}
 		sp, err := k.current(name)
 		if isAbsent(err) {
@@ -46,13 +59,15 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 	add := func(lab string) {
 		mu.Lock()
 		defer mu.Unlock()
-		found[lab] = true
+		if topology.CheckLabName(lab) == nil { // else it is no lab's mark, and would be part of paths
+			found[lab] = true
+		}
 	}
 	err = k.each(ctx, spaces, func(i int, in []byte) error {
 		sp := spaces[i]
 		if sp.name != "" {
-			alias, err := sp.sock.loAlias(noNetnsid, in)
-			if lab, ok := labOf(alias); ok && alias == mark(sp.name) {
+			alias, group, err := sp.sock.loMark(noNetnsid, in)
+			if lab, _, ok := strings.Cut(sp.name, "."); ok && marked(sp.name, alias, group) {
 				add(lab)
 			}
 			return err

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
+	"nslab/netsetup/netns"
 	"nslab/netsetup/nft"
 )
 
@@ -459,8 +461,10 @@ func (w *work) changeTables(ops []int) error {
 	}
 	t.bracket(nfnlMsgBatchEnd)
 	w.sp.nft.seq = t.seq
-	return t.send(w.sp.nft, w.in, func(p *part, err error) {
-		w.d.fail(p.op, p.refusal(err))
+	return failpoint.Around("kernel.nft", func() error {
+		return t.send(w.sp.nft, w.in, func(p *part, err error) {
+			w.d.fail(p.op, p.refusal(err))
+		})
 	})
 }
 
@@ -547,8 +551,12 @@ func (s *socket) makeRoom(n int) error {
 	if err != nil || size >= need {
 		return os.NewSyscallError("getsockopt", err)
 	}
-	return fmt.Errorf("the rules make a transaction of %d bytes, and without privilege over the host one may have %d\nhint: as root: sysctl -w %s=%d",
-		n, size-sendOverhead, wmemMax, (need+1)/2)
+	return &netns.LimitError{
+		Limit: wmemMax,
+		Value: fmt.Sprint(size / 2),
+		Hint:  fmt.Sprintf("raise it: sudo sysctl -w %s=%d", wmemMax, (need+1)/2),
+		Err:   fmt.Errorf("the rules make a transaction of %d bytes, and without privilege over the host one may have %d", n, size-sendOverhead),
+	}
 }
 
 // refusal says what part of its op the kernel refused.

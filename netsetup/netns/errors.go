@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -55,16 +56,38 @@ func sysctl(name string) string {
 }
 
 func sysctlLimit(name string, err error) error {
+	value := sysctl(name)
+	n, _ := strconv.ParseUint(value, 10, 32)
 	return &LimitError{
 		Limit: name,
-		Value: sysctl(name),
-		Hint:  "raise it: sysctl -w " + name + "=NUMBER",
+		Value: value,
+		Hint:  fmt.Sprintf("raise it: sudo sysctl -w %s=%d", name, max(2*n, enough)),
 		Err:   err,
 	}
 }
 
-// limit turns the errors of open(2) that come from limits into a LimitError.
-func limit(err error) error {
+// enough is what a limit is advised to be raised to at least.
+const enough = 65536
+
+// NoSpace turns the error of a file to be written into a *LimitError where the
+// file system of dir is full: of bytes or, with some free, of files.
+func NoSpace(dir string, err error) error {
+	var fs unix.Statfs_t
+	if !errors.Is(err, unix.ENOSPC) || unix.Statfs(dir, &fs) != nil {
+		return Limit(err)
+	}
+	if fs.Files > 0 && fs.Ffree == 0 {
+		return &LimitError{Limit: "files in " + dir, Value: strconv.FormatUint(fs.Files, 10),
+			Hint: fmt.Sprintf("remove some, or, if it is a tmpfs, raise it: sudo mount -o remount,nr_inodes=%d %s", max(2*fs.Files, enough), dir), Err: err}
+	}
+	size := fs.Blocks * uint64(fs.Bsize) >> 10
+	return &LimitError{Limit: "space in " + dir, Value: fmt.Sprintf("%d KiB", size),
+		Hint: fmt.Sprintf("free some, or, if it is a tmpfs, raise it: sudo mount -o remount,size=%dk %s", max(2*size, enough), dir), Err: err}
+}
+
+// Limit turns the errors of open(2) and socket(2) that come from limits into a
+// *LimitError; others come back as they are.
+func Limit(err error) error {
 	switch {
 	case errors.Is(err, unix.EMFILE):
 		var r unix.Rlimit
@@ -72,7 +95,7 @@ func limit(err error) error {
 		if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil {
 			value = fmt.Sprint(r.Cur)
 		}
-		return &LimitError{Limit: "open files of a process", Value: value, Hint: "raise it: ulimit -Hn NUMBER, as root", Err: err}
+		return &LimitError{Limit: "open files of a process", Value: value, Hint: "raise it: ulimit -n NUMBER, beyond the hard limit as root or in /etc/security/limits.conf", Err: err}
 	case errors.Is(err, unix.ENFILE):
 		return sysctlLimit("fs.file-max", err)
 	}
@@ -87,7 +110,7 @@ func unshareError(err error) error {
 	case errors.Is(err, unix.EPERM):
 		return needRoot("making a network namespace is not permitted", err)
 	}
-	return limit(err)
+	return Limit(err)
 }
 
 // mountError explains why a namespace could not be published, see mount(2).

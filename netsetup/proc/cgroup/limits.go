@@ -127,7 +127,7 @@ func (g *Group) limitV1(l netsetup.Limits, quota int64) error {
 	_, err := cgroup1.New(cgroup1.StaticPath(g.name), &specs.LinuxResources{
 		CPU:    &specs.LinuxCPU{Period: &p, Quota: &quota},
 		Memory: &specs.LinuxMemory{Limit: &bytes},
-		Pids:   &specs.LinuxPids{Limit: l.PIDs},
+		Pids:   &specs.LinuxPids{Limit: &l.PIDs},
 	}, cgroup1.WithHierarchy(g.subsystems))
 	if err != nil || l.Memory == 0 {
 		return err
