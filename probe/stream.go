@@ -136,9 +136,6 @@ func (s *stream) attempt(ctx context.Context, j *job, listeners []*listener) res
 	}
 	res := c.run(ctx)
 	res.began, res.ended = c.began, time.Now()
-	if res.seen != answered && c.local.Addr().IsValid() {
-		res.details = []string{fmt.Sprintf("sent from %s to %s", c.local, netip.AddrPortFrom(j.to.addr, uint16(j.to.port)))}
-	}
 	if res.seen&(lost|refused) == 0 || len(listeners) == 0 {
 		return res
 	}
@@ -240,6 +237,9 @@ func (c *client) connect(fd int) error {
 	}
 	if sa, err := unix.Getsockname(fd); err == nil {
 		c.local = addrPort(sa)
+		if c.job.watched {
+			c.job.flows = append(c.job.flows, &flow{local: netip.AddrPortFrom(c.local.Addr().WithZone(""), c.local.Port())})
+		}
 		for _, l := range c.listeners {
 			l.claim(c.local)
 		}
