@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -63,8 +64,8 @@ func newDNS(r *runner, t *topology.Test) (verb, error) {
 	}
 	slices.Sort(l.want)
 	s := newStream(r, t)
-	s.tcp, s.serve, s.ask = false, t.Listen != nil && *t.Listen, l.ask
-	if s.serve {
+	s.tcp, s.serve, s.ask = false, cmp.Or(t.Listen, new(bool)), l.ask
+	if *s.serve {
 		if l.served, err = serving(l, t.Answer); err != nil {
 			return nil, err
 		}

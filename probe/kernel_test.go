@@ -254,6 +254,22 @@ func TestServers(t *testing.T) {
 	}
 }
 
+// TestServersThatRun checks that the test does not stand in for the programs of a
+// node that has some, unless it is told to.
+func TestServersThatRun(t *testing.T) {
+	l := pairLab(t)
+	l.node("b").Run = []*topology.Process{{Name: "web"}}
+	in := func(listen *bool) func(*topology.Test) {
+		return func(x *topology.Test) { x.Listen, x.Family = listen, family4 }
+	}
+	served := true
+	for _, verb := range []string{"tcp", "udp"} {
+		l.one(testItem(verb, "a", "b", 80, in(nil))).mustBe(t, Fail, "")
+		l.one(testItem(verb, "a", "b", 80, in(&served))).mustBe(t, Pass, "")
+		l.one(testItem(verb, "b", "a", 80, in(nil))).mustBe(t, Pass, "")
+	}
+}
+
 func TestPayload(t *testing.T) {
 	l := pairLab(t)
 	for _, verb := range []string{"tcp", "udp"} {
@@ -453,10 +469,10 @@ func TestSelection(t *testing.T) {
 		{Options{Select: map[string]string{"role": "leaf"}}, 4},
 		{Options{Select: map[string]string{"role": "leaf", "rack": "2"}}, 0},
 	} {
-		told := 0
-		c.options.Progress = func(done, total int, _ *Case) {
-			if told++; done != told || total != c.want {
-				t.Errorf("progress %d of %d, want %d of %d", done, total, told, c.want)
+		told := -1 // the first time is before any case
+		c.options.Progress = func(done, total int, of *Case) {
+			if told++; done != told || total != c.want || (of == nil) != (told == 0) {
+				t.Errorf("progress %d of %d, %v; want %d of %d", done, total, of, told, c.want)
 			}
 		}
 		r := l.runWith(c.options)

@@ -83,6 +83,18 @@ type Node struct {
 	Nftables   *Nftables   // nil: none
 	Labels     map[string]string
 
+	Isolate  Isolate
+	Hostname string // Resolve: never "" on a node that the lab makes
+	DNS      *Resolver
+	Hosts    []HostLine
+	Limits   Limits
+	RootFS   Text // a directory; Resolve: absolute
+	Files    []NodeFile
+	Private  []Text // absolute, clean directories
+	Env      []Variable
+	Setup    []CommandLine
+	Run      []*Process
+
 	// Bad says that something in the node did not parse and was left out:
 	// Resolve reports nothing that could only follow from that.
 	Bad bool
@@ -284,7 +296,7 @@ type Test struct {
 	RTT      *Measure      // Ping: mean round-trip time in ns; nil: not checked
 
 	Payload string // TCP, UDP
-	Listen  *bool  // TCP, UDP, HTTP, DNS (Resolve: never nil for these)
+	Listen  *bool  // TCP, UDP: nil: on targets that run no processes; HTTP, DNS: nil: false
 
 	Status  int      // HTTP; 0: not given (Resolve: 200)
 	Body    string   // HTTP: regular expression, as Stdout; "": anything

@@ -67,15 +67,11 @@ func (r *resolver) resolveTests() {
 			}
 		case HTTP:
 			t.Status = cmp.Or(t.Status, 200)
-			t.Listen = cmp.Or(t.Listen, &no)
 		case DNS:
 			t.Type = cmp.Or(t.Type, recordType(t.Answer))
-			t.Listen = cmp.Or(t.Listen, &no)
-			if *t.Listen && len(t.Answer) == 0 {
+			if t.Listen != nil && *t.Listen && len(t.Answer) == 0 {
 				r.errorf(t.Pos, "tests", "such as `answer: 10.0.0.1`", "with `listen: true` the test's own server says what `answer` has, and there is none")
 			}
-		case TCP, UDP:
-			t.Listen = cmp.Or(t.Listen, &yes)
 		}
 		if t.Timeout == 0 {
 			t.Timeout = defaultTimeout
@@ -335,7 +331,7 @@ func (r *resolver) familiesOf(n *node, dev string) families {
 			continue
 		}
 		for _, a := range i.Addresses {
-			if addr := a.Prefix.Addr(); !addr.IsLoopback() && !(addr.Is6() && addr.IsLinkLocalUnicast()) {
+			if addr := a.Prefix.Addr(); reachable(addr) {
 				f |= familyOf(addr)
 			}
 		}
