@@ -53,7 +53,7 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	}
 	r := &runner{lab: lab, opts: o, nodes: make(map[string]*node, len(lab.Nodes)), listeners: make(map[listenerKey]*listener)}
 	for _, n := range lab.Nodes {
-		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open}
+		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open, run: r}
 	}
 	defer r.close()
 	r.files = fileBudget(max(1, o.Parallel))
