@@ -285,7 +285,7 @@ func (r *runner) conclude(ctx context.Context, j *job, res result) {
 	if verdict.outcome == Fail && !j.held.IsZero() {
 		verdict.message = fmt.Sprintf("it passed, and not %s later any more: %s", time.Since(j.held).Round(time.Millisecond), verdict.message)
 	}
-	j.c.Outcome, j.c.Message = verdict.outcome, verdict.message
+	j.c.Outcome, j.c.Message, j.c.Rate = verdict.outcome, verdict.message, res.rate
 	if verdict.outcome != Pass {
 		j.c.Details = res.details
 	} else {

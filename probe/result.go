@@ -27,6 +27,7 @@ type result struct {
 	what    string // one line: what came back; of answered, may be empty
 	details []string
 	rtt     time.Duration
+	rate    float64 // bits per second; 0: not measured
 	began   time.Time
 	ended   time.Time
 	silent  bool // lost, and not because the sender's kernel said so
