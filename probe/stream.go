@@ -404,7 +404,7 @@ func (c *client) failure(err error) result {
 		if e.from == c.local.Addr() {
 			return result{seen: refused, what: fmt.Sprintf("the kernel of %s refused it: %s", c.job.from.node.name, e.text)}
 		}
-		c.runner.refusals.add()
+		c.runner.refusals.add(c.job.from.node, e.from)
 		return result{seen: refused, what: fmt.Sprintf("%s answered: %s", e.from, e.text)}
 	}
 	switch {
