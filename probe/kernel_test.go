@@ -413,10 +413,8 @@ func TestErrors(t *testing.T) {
 // TestFewFiles has less files than sockets are needed.
 func TestFewFiles(t *testing.T) {
 	l := meshLab(t, 6, true)
-	r := &runner{lab: l.Lab, opts: Options{Open: l.open}, nodes: make(map[string]*node), files: 3, listeners: make(map[listenerKey]*listener)}
-	for _, n := range l.Nodes {
-		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: l.open}
-	}
+	r := newRunner(l.Lab, Options{Open: l.open})
+	r.files = 3
 	defer r.close()
 	l.Tests = []*topology.Test{l.mesh("ping", 0), l.mesh("tcp", 80), l.mesh("udp", 53)}
 	items := r.items()

@@ -50,10 +50,7 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	if o.Open == nil {
 		return nil, errors.New("probe: Options.Open is nil")
 	}
-	r := &runner{lab: lab, opts: o, nodes: make(map[string]*node, len(lab.Nodes)), listeners: make(map[listenerKey]*listener)}
-	for _, n := range lab.Nodes {
-		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open}
-	}
+	r := newRunner(lab, o)
 	defer r.close()
 	r.files = fileBudget(max(1, o.Parallel))
 	stamps, err := keepTimestamps()
@@ -78,6 +75,17 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	return report, ctx.Err()
 }
 
+func newRunner(lab *topology.Lab, o Options) *runner {
+	r := &runner{
+		lab: lab, opts: o, nodes: make(map[string]*node, len(lab.Nodes)),
+		listeners: make(map[listenerKey]*listener), neighbors: neighborTables{read: readNeighborTables},
+	}
+	for _, n := range lab.Nodes {
+		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open}
+	}
+	return r
+}
+
 // runner is one Run.
 type runner struct {
 	lab   *topology.Lab
@@ -90,6 +98,7 @@ type runner struct {
 	total int
 
 	refusals  refusals
+	neighbors neighborTables
 	explained atomic.Int32 // how many cases
 
 	listening sync.Mutex
