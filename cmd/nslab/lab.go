@@ -104,10 +104,13 @@ func (a *app) find(ctx context.Context, cmd *cobra.Command, arg, name string, ru
 		return nil, err
 	}
 	want, err := netsetup.CompileMachines(lab)
-	if err == nil && running != nil {
+	if err != nil {
+		return nil, err
+	}
+	if running != nil {
 		want.Join(joined(lab.Name))
 	}
-	return &source{lab, data, want}, err
+	return &source{lab, data, want}, nil
 }
 
 // load is find without compiling, for which the files that the lab names need not

@@ -249,7 +249,7 @@ func (c *Command) paths(env []string) []string {
 	return list
 }
 
-// env is the program's environment: this process's, over it the node's, over it
+// env is the program's environment: Base, over it the node's, over it
 // the command's.
 func (c *Command) env() []string {
 	var of []string
@@ -257,7 +257,11 @@ func (c *Command) env() []string {
 		of = c.Node.machine.Env
 	}
 	mark := fmt.Sprintf("%s=%d", netns.InodeEnv, c.Node.net.Inode()) // which tells whose it is
-	all := slices.Concat(os.Environ(), of, c.Env, []string{mark})
+	base := c.Base
+	if base == nil {
+		base = os.Environ()
+	}
+	all := slices.Concat(base, of, c.Env, []string{mark})
 	last := make(map[string]int, len(all))
 	for i, v := range all {
 		name, _, _ := strings.Cut(v, "=")

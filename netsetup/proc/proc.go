@@ -30,7 +30,8 @@ type Command struct {
 	Node *Node
 	Argv []string // the program and its arguments; at least one
 	Dir  string   // "" is the current one, or / of a root file system of the node's own
-	Env  []string // "NAME=value", over the node's and those of this process
+	Base []string // "NAME=value"; nil is the environment of this process
+	Env  []string // "NAME=value", over Base and the node's own
 	User string   // name or number of the node's, or either with ":GROUP"; "" is the current one, or root
 
 	// For Run, as in os/exec; Exec takes over those of this process.
@@ -85,22 +86,6 @@ func (c *Command) Exec() (exit int, err error) {
 	return StatusFailed, c.startError(e.Become(&netns.Program{Paths: c.paths(env), Argv: c.Argv, Env: env}))
 }
 
-// Start starts the program with the given standard files (nil: those of this
-// process), in a process group of its own. It is a child of this process, to be
-// waited for.
-func (c *Command) Start(files []*os.File) (pid int, err error) {
-	if len(c.Argv) == 0 {
-		return 0, errNoProgram
-	}
-	e, err := c.enter()
-	if err != nil {
-		return 0, err
-	}
-	defer e.close()
-	e.Call("make a process group", nil, unix.SYS_SETPGID, 0, 0)
-	return c.start(e, files)
-}
-
 func (c *Command) start(e *entry, files []*os.File) (pid int, err error) {
 	env := c.env()
 	pid, err = e.Way.Start(&netns.Program{Paths: c.paths(env), Argv: c.Argv, Env: env, Files: files})
@@ -118,7 +103,7 @@ func (c *Command) Run(ctx context.Context) (exit int, err error) {
 	if err != nil {
 		return StatusFailed, err
 	}
-	pid, err := c.Start(s.theirs[:])
+	pid, err := c.child(unix.SYS_SETPGID, s.theirs[:])
 	s.started()
 	if err != nil {
 		s.end(0)
