@@ -14,6 +14,7 @@ type walk struct {
 	count   uintptr
 	program *program
 	forked  bool
+	first   cloneArgs     // of the fork that begins the way
 	out     uintptr       // where a child writes what became of it
 	mask    unix.Sigset_t // the signals blocked before
 
@@ -27,6 +28,15 @@ type report struct {
 	path  uintptr // which of the program's
 	found uintptr // the path is there and may be run
 }
+
+// cloneArgs is the kernel's struct clone_args, clone(2).
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
+}
+
+// cloneInto makes a child begin in a cgroup of version 2, given by an open
+// directory: to move it there later makes the kernel wait for all processors.
+const cloneInto = 1 << 33 // CLONE_INTO_CGROUP
 
 const reportForked = ^uintptr(0)
 
@@ -70,7 +80,11 @@ func fork(c *walk) (pid int, err error) {
 //go:norace
 //go:noinline
 func forkInto(c *walk) (pid uintptr, errno syscall.Errno) {
-	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	if c.first.flags != 0 {
+		pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&c.first)), unsafe.Sizeof(c.first), 0, 0, 0, 0)
+	} else {
+		pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	}
 	if errno != 0 || pid != 0 {
 		return pid, errno
 	}
@@ -118,7 +132,11 @@ func (c *walk) run() {
 		var errno syscall.Errno
 		switch s.kind {
 		case callFork:
-			value, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD)|unix.CLONE_PARENT, 0, 0, 0, 0, 0)
+			if s.args[0] != 0 {
+				value, _, errno = syscall.RawSyscall6(unix.SYS_CLONE3, s.args[0], unsafe.Sizeof(cloneArgs{}), 0, 0, 0, 0)
+			} else {
+				value, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD)|unix.CLONE_PARENT, 0, 0, 0, 0, 0)
+			}
 			if errno == 0 && value != 0 {
 				c.at, c.errno = reportForked, value
 				c.tell()

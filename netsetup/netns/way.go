@@ -22,7 +22,8 @@ type Way struct {
 	what  []string // what each call does, for messages
 	keep  []any    // what the calls point to
 	paths []string // of the program
-	err   error    // of an argument that cannot be passed
+	first cloneArgs
+	err   error // of an argument that cannot be passed
 }
 
 // call is one step of a way.
@@ -126,10 +127,22 @@ func (w *Way) Unshare(kind int) {
 	}
 }
 
+// Begin makes the child that Start makes begin in a cgroup of version 2, given by
+// an open directory.
+func (w *Way) Begin(cgroup int) {
+	w.first = cloneArgs{flags: cloneInto, exitSignal: uint64(unix.SIGCHLD), cgroup: uint64(cgroup)}
+}
+
 // Fork makes a child go on, as is needed to get into a PID namespace. It is a
-// child of who starts the way.
-func (w *Way) Fork() {
-	w.add("fork", call{kind: callFork})
+// child of who starts the way, and begins in the cgroup of version 2 that is given
+// by an open directory, where that is not negative.
+func (w *Way) Fork(cgroup int) {
+	c := call{kind: callFork}
+	if cgroup >= 0 {
+		args := &cloneArgs{flags: cloneInto | unix.CLONE_PARENT, cgroup: uint64(cgroup)}
+		c.args[0] = w.argument(unsafe.Pointer(args))
+	}
+	w.add("fork", c)
 }
 
 // Write writes data to a file that is there.
@@ -335,13 +348,12 @@ func (w *Way) Start(p *Program) (pid int, err error) {
 		return 0, Limit(err)
 	}
 	defer unix.Close(pipe[0])
-	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), program: end, out: uintptr(pipe[1])}
-	first, err := fork(c)
+	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), program: end, out: uintptr(pipe[1]), first: w.first}
+	pid, err = fork(c)
 	unix.Close(pipe[1])
 	if err != nil {
 		return 0, fmt.Errorf("fork: %w", TaskLimit(err))
 	}
-	pid = first
 	// The pipe ends without a word when the child runs the program.
 	for {
 		var r report
@@ -352,8 +364,8 @@ func (w *Way) Start(p *Program) (pid int, err error) {
 			continue
 		case readErr != nil || n != len(raw):
 		case r.at == reportForked:
+			waitFor(pid)
 			pid = int(r.errno)
-			waitFor(first)
 			continue
 		default:
 			waitFor(pid)

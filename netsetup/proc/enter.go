@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/cgroup"
 )
 
 // entry is the way of a program into its node, and what is to be closed when it
@@ -31,13 +32,16 @@ func (e *entry) close() {
 func (c *Command) enter() (*entry, error) {
 	e := &entry{}
 	n, own := c.Node, c.Node.isolation()
+	if err := e.join(n.group); err != nil {
+		return nil, err
+	}
 	if n.keeper != nil {
 		e.EnterAll(kinds(own)|unix.CLONE_NEWNET, n.keeper.pidfd)
 	} else {
 		e.Enter(unix.CLONE_NEWNET, n.net.FD())
 	}
 	if own.PID {
-		e.Fork()
+		e.Fork(-1)
 	}
 	if m := n.machine; m != nil && !own.UTS && m.Hostname != "" {
 		e.Unshare(unix.CLONE_NEWUTS)
@@ -64,6 +68,26 @@ func (c *Command) enter() (*entry, error) {
 		e.Call("end with nslab", nil, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(c.death))
 	}
 	return e, nil
+}
+
+// join makes the way begin in a cgroup.
+func (e *entry) join(g *cgroup.Group) error {
+	if g == nil {
+		return nil
+	}
+	v2, v1 := g.Dirs()
+	if v2 != "" {
+		fd, err := unix.Open(v2, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return &os.PathError{Op: "open", Path: v2, Err: err}
+		}
+		e.open = append(e.open, fd)
+		e.Begin(fd)
+	}
+	for _, dir := range v1 {
+		e.Write("enter the node's cgroup", dir+"/tasks", "0")
+	}
+	return nil
 }
 
 // caller makes system calls, or sees to it that they are made: a *netns.Way.

@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -235,33 +234,45 @@ func (g *Group) Paths() []string {
 	return dirs
 }
 
-// Enter sees to it that what the calling thread starts next begins in the group.
-// The thread must be one that is thrown away. attr is what the process will be
-// started with, and done is to be called when it was; with nil the process
-// itself, which is to become another program, is moved.
-//
-// To move a process costs the kernel some 10 ms in each hierarchy of version 1,
-// since it waits for all processors; the thread that moves itself, and a process
-// that is made in its group, cost nothing. Until it ends the thread counts as one
-// of the PIDs of version 1.
-func (g *Group) Enter(attr *syscall.SysProcAttr) (done func(), err error) {
+// Dirs are the directories of the group: in version 2, "" where that is not there,
+// and in the hierarchies of version 1. A process begins in it that is made there
+// (CLONE_INTO_CGROUP), and that writes itself to the files `tasks` of version 1
+// as long as it has one thread: to move a whole process costs the kernel some 10 ms
+// in each hierarchy, since it waits for all processors.
+func (g *Group) Dirs() (v2 string, v1 []string) {
 	for _, p := range g.v1 {
-		if err := write(filepath.Join(p.dir, "tasks"), "0"); err != nil {
-			return nil, err
+		v1 = append(v1, p.dir)
+	}
+	return g.v2, v1
+}
+
+// Own are the directories in which this process is, as Dirs gives those of g: in
+// the same hierarchies.
+func (g *Group) Own() (v2 string, v1 []string, err error) {
+	m, err := readMounts()
+	if err != nil {
+		return "", nil, err
+	}
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", nil, err
+	}
+	// Lines are ID:CONTROLLERS:PATH, cgroups(7); version 2 has no controllers there.
+	path := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3); len(f) == 3 {
+			for _, c := range strings.Split(f[1], ",") {
+				path[c] = f[2]
+			}
 		}
 	}
-	switch {
-	case g.v2 == "":
-		return func() {}, nil
-	case attr == nil:
-		return func() {}, write(filepath.Join(g.v2, "cgroup.procs"), "0")
+	for _, p := range g.v1 {
+		v1 = append(v1, filepath.Join(m.v1[p.controller], path[string(p.controller)]))
 	}
-	fd, err := unix.Open(g.v2, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: g.v2, Err: err}
+	if g.v2 != "" {
+		v2 = filepath.Join(m.v2, path[""])
 	}
-	attr.UseCgroupFD, attr.CgroupFD = true, fd
-	return func() { unix.Close(fd) }, nil
+	return v2, v1, nil
 }
 
 // Add moves a process into the group.
