@@ -27,6 +27,11 @@ func furnish(m *netsetup.Machine) error {
 			return fmt.Errorf("set the host name: %w", err)
 		}
 	}
+	for _, s := range m.Sysctls {
+		if err := os.WriteFile("/proc/sys/"+s.Name, []byte(s.Value), 0); err != nil {
+			return settingError(s, err)
+		}
+	}
 	if !m.Isolation.Mount {
 		return nil
 	}
@@ -45,6 +50,17 @@ func furnish(m *netsetup.Machine) error {
 		}
 	}
 	return nil
+}
+
+func settingError(s netsetup.Setting, err error) error {
+	if path := new(os.PathError); errors.As(err, &path) {
+		err = path.Err
+	}
+	at := ""
+	if s.Pos != "" {
+		at = s.Pos + ": "
+	}
+	return fmt.Errorf("%sset sysctl %s=%s: %w", at, strings.ReplaceAll(s.Name, "/", "."), s.Value, err)
 }
 
 type furnisher struct {
