@@ -89,7 +89,8 @@ func isShipped(name string) bool {
 }
 
 // source is a lab that was read, with the text that it was read from and what
-// it compiles to.
+// it compiles to. What its nodes are beside their network comes of other files,
+// too, and only verbs that work with the kernel need those.
 type source struct {
 	lab      *topology.Lab
 	data     []byte
@@ -125,11 +126,13 @@ func (a *app) find(ctx context.Context, cmd *cobra.Command, arg, name string, ru
 	if err != nil {
 		return nil, err
 	}
-	if running != nil {
-		want.Join(joined(lab.Name))
+	src := &source{lab: lab, data: data, want: want}
+	if running == nil {
+		return src, nil
 	}
-	machines, err := netsetup.Machines(lab)
-	return &source{lab, data, want, machines}, err
+	want.Join(joined(lab.Name))
+	src.machines, err = netsetup.Machines(lab)
+	return src, err
 }
 
 // text is the topology file of r, with its name for messages.
