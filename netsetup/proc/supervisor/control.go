@@ -162,7 +162,7 @@ func (s *Supervisor) do(ctx context.Context, r *request) error {
 		}
 		s.mu.Unlock()
 		s.stopAll(all)
-		return nil
+		return killBelow(os.Getpid())
 	}
 	list, err := s.find(r.Names)
 	if err != nil {
