@@ -35,11 +35,12 @@ func (c *Command) Start(output *os.File, group *cgroup.Group) (pid int, err erro
 			return err
 		}
 		cmd.Path = path
-		return c.startError(cmd.Start())
+		if err := c.startError(cmd.Start()); err != nil {
+			return err
+		}
+		pid = cmd.Process.Pid
+		netns.RestoreFileLimit(pid) // an error means that it has ended
+		return cmd.Process.Release()
 	})
-	if err != nil {
-		return 0, err
-	}
-	pid = cmd.Process.Pid
-	return pid, cmd.Process.Release()
+	return pid, err
 }
