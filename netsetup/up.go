@@ -52,8 +52,11 @@ func (e *RolledBackError) Error() string {
 	switch {
 	case e.Kept:
 		fmt.Fprintf(&b, "\nkept as it is; `nslab down %s` removes it", e.Lab)
-	case len(e.Left) == 0 && e.Err == nil:
+	case len(e.Left) == 0:
 		b.WriteString("\nrolled back: everything is as it was before")
+		if e.Err != nil { // a panic, and all was done in the end
+			b.WriteString("; on the way: " + e.Err.Error())
+		}
 	default:
 		b.WriteString("\nrolled back, but not all of it")
 		writeLeft(&b, e.Left, e.Err)
