@@ -421,7 +421,7 @@ func TestFewFiles(t *testing.T) {
 	}
 	defer r.close()
 	l.Tests = []*topology.Test{l.mesh("ping", 0), l.mesh("tcp", 80), l.mesh("udp", 53)}
-	items := r.items()
+	items := r.rounds()[0].items
 	l.settle()
 	r.runItems(context.Background(), items)
 	for _, it := range items {
@@ -469,7 +469,7 @@ func TestSelection(t *testing.T) {
 		{Options{Select: map[string]string{"role": "leaf"}}, 4},
 		{Options{Select: map[string]string{"role": "leaf", "rack": "2"}}, 0},
 	} {
-		told := 0
+		told := -1 // before any case too
 		c.options.Progress = func(done, total int, _ *Case) {
 			if told++; done != told || total != c.want {
 				t.Errorf("progress %d of %d, want %d of %d", done, total, told, c.want)

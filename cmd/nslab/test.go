@@ -44,7 +44,8 @@ func (a *app) testCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [FILE|LAB]...",
 		Short: "Run the tests of labs",
-		Long: `Runs the tests that the files hold; several files side by side, with one summary.
+		Long: `Runs the tests that the files hold, and then their scenarios, whose changes are
+undone at the end; several files side by side, with one summary.
 A running lab is tested as it is, and refused with exit status 6 if it differs
 from its file. A lab that does not run is brought up, and taken down after its
 tests, whatever happens. In GitHub Actions (GITHUB_ACTIONS, GITHUB_STEP_SUMMARY)
@@ -219,7 +220,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 		return nil, err
 	}
 	defer unlock(lock, &err)
-	have, plan, err := differences(ctx, k, src.want)
+	have, plan, err := differences(ctx, k, src)
 	if err != nil {
 		return nil, err
 	}
@@ -248,11 +249,13 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	doing := lab + ": tests"
 	o.Progress = bar.tests(doing)
 	defer bar.finish(doing)
+	s := scenario{k: k, src: src, ctx: ctx}
+	o.Change, o.Undo = s.change, s.undo
 	report, err = probe.Run(ctx, src.lab, o)
 	if report != nil && ctx.Err() != nil {
 		err = nil // the report has what was not finished, and why
 	}
-	return report, err
+	return report, errors.Join(err, s.err)
 }
 
 // runs reports whether any namespace of the lab's own is there.

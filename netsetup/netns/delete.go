@@ -133,6 +133,26 @@ func lookAt(path string) (entry, error) {
 	return plain, nil
 }
 
+// Count is how many network namespaces can be seen: those of processes, and those
+// under Dir.
+func Count() (uint64, error) {
+	seen := map[uint64]bool{}
+	var st unix.Stat_t
+	names, err := Names("")
+	for _, name := range names {
+		if unix.Stat(Dir+"/"+name, &st) == nil {
+			seen[st.Ino] = true
+		}
+	}
+	pids, err2 := processIDs()
+	for _, pid := range pids {
+		if unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st) == nil {
+			seen[st.Ino] = true
+		}
+	}
+	return uint64(len(seen)), errors.Join(err, err2)
+}
+
 // List gives the names of the namespaces under Dir that begin with prefix,
 // sorted.
 func List(prefix string) ([]string, error) { return entries(prefix, mounted) }
