@@ -3,7 +3,7 @@
 // It knows the verbs of `tests:`: how a request is sent from inside a node, how
 // it is seen to arrive at another one and what its answer means, and the forms
 // of a report. It must not know how a lab is made: it opens namespaces that
-// are there and changes nothing in them, but for what a scenario asks for, which
+// are there, and leaves them as they were, but for what a scenario asks for, which
 // it leaves to its caller.
 package probe
 
@@ -16,6 +16,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nslab/netsetup/netns"
 	"nslab/topology"
@@ -58,12 +60,14 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	if len(lab.Scenario) > 0 && (o.Change == nil || o.Undo == nil) {
 		return nil, errors.New("probe: Options.Change or Undo is nil")
 	}
-	r := &runner{lab: lab, opts: o, nodes: make(map[string]*node, len(lab.Nodes)), listeners: make(map[listenerKey]*listener)}
-	for _, n := range lab.Nodes {
-		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open}
-	}
+	r := newRunner(lab, o)
 	defer r.close()
 	r.files = fileBudget(max(1, o.Parallel, len(lab.Scenario)))
+	stamps, err := keepTimestamps()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(stamps)
 
 	started := time.Now()
 	report := &Report{Lab: lab.Name, File: lab.File, Started: started}
@@ -87,6 +91,17 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	return report, ctx.Err()
 }
 
+func newRunner(lab *topology.Lab, o Options) *runner {
+	r := &runner{
+		lab: lab, opts: o, nodes: make(map[string]*node, len(lab.Nodes)),
+		listeners: make(map[listenerKey]*listener), neighbors: neighborTables{read: readNeighborTables},
+	}
+	for _, n := range lab.Nodes {
+		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open, run: r}
+	}
+	return r
+}
+
 // runner is one Run.
 type runner struct {
 	lab   *topology.Lab
@@ -99,6 +114,7 @@ type runner struct {
 	total int
 
 	refusals  refusals
+	neighbors neighborTables
 	explained atomic.Int32                  // how many cases
 	stopped   atomic.Pointer[topology.Test] // the one with stop_on_fail that did not pass
 	panics    panics
@@ -242,10 +258,41 @@ func (r *runner) runItem(ctx context.Context, it *item) {
 	if err != nil {
 		for _, j := range it.jobs {
 			r.conclude(ctx, j, broken("%v", err))
+			r.tell(j.c)
 		}
 		return
 	}
 	defer v.close()
+	var failures []*failure
+	var failedMu sync.Mutex
+	// done writes down the last result of a job. The first that fail are looked
+	// into when all are done.
+	done := func(j *job, res result) {
+		r.conclude(ctx, j, res)
+		if j.c.Outcome == Fail && canLookInto(t.Verb) && ctx.Err() == nil {
+			failedMu.Lock()
+			defer failedMu.Unlock()
+			if len(failures) < maxLookedInto {
+				failures = append(failures, &failure{job: j, res: res})
+				return
+			}
+		}
+		if j.c.Outcome != Pass && ctx.Err() == nil {
+			j.c.Details = append(j.c.Details, r.explain(j, res)...)
+			if j.c.Outcome == Fail && canLookInto(t.Verb) {
+				j.c.Details = append(j.c.Details, fmt.Sprintf("not tried again: of each item the first %d that fail are", maxLookedInto))
+			}
+		}
+		r.tell(j.c)
+	}
+	defer func() {
+		if len(failures) > 0 {
+			r.lookInto(ctx, t, failures)
+		}
+		for _, f := range failures {
+			r.tell(f.c)
+		}
+	}()
 	end := time.Now().Add(t.Within)
 	left := it.jobs
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
@@ -262,7 +309,7 @@ func (r *runner) runItem(ctx context.Context, it *item) {
 			}
 			passed := judge(t.Expect, res).outcome == Pass
 			if ctx.Err() != nil || j.settled(passed) || !passed && !time.Now().Before(end) {
-				r.conclude(ctx, j, res)
+				done(j, res)
 				return
 			}
 			mu.Lock()
@@ -310,19 +357,15 @@ func (r *runner) conclude(ctx context.Context, j *job, res result) {
 	if verdict.outcome == Fail && !j.held.IsZero() {
 		verdict.message = fmt.Sprintf("it passed, and not %s later any more: %s", time.Since(j.held).Round(time.Millisecond), verdict.message)
 	}
-	j.c.Outcome, j.c.Message = verdict.outcome, verdict.message
+	j.c.Outcome, j.c.Message, j.c.Rate = verdict.outcome, verdict.message, res.rate
 	if verdict.outcome != Pass {
 		j.c.Details = res.details
-		if ctx.Err() == nil {
-			j.c.Details = append(j.c.Details, r.explain(j, res)...)
-		}
 	} else {
 		j.c.RTT = res.rtt
 	}
 	if !res.ended.IsZero() {
 		j.c.Duration = res.ended.Sub(j.began)
 	}
-	r.tell(j.c)
 }
 
 // tell reports the progress by one case.
