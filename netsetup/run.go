@@ -87,7 +87,7 @@ func tryLock(path string) (l *Lock, err error) {
 			}
 			f.Close()
 		}
-		os.Remove(RunDir) // only where it is empty
+		removeRunDir()
 	}()
 	err = failpoint.Around("run.dir", func() error { return makeDir(RunDir) })
 	if err != nil {
@@ -133,6 +133,14 @@ func makeDir(path string) error {
 		return fmt.Errorf("%s is not a directory that this user alone can write in\nhint: nslab did not make it so; see who did, and remove it", path)
 	}
 	return nil
+}
+
+// removeRunDir takes RunDir away where it is empty, and this user's.
+func removeRunDir() {
+	var st unix.Stat_t
+	if unix.Lstat(RunDir, &st) == nil && int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0 {
+		_ = unix.Rmdir(RunDir) // no directory, or not empty: it stays
+	}
 }
 
 // acquire locks the file; unix.EWOULDBLOCK is that somebody else has the lock.
@@ -182,7 +190,7 @@ func lockHolder(path string) int {
 // depend on its error.
 func (l *Lock) Unlock() error {
 	defer func() {
-		os.Remove(RunDir) // only where it is empty
+		removeRunDir()
 		l.file.Close()
 	}()
 	if err := failpoint.Around("run.unlock", l.remove); err != nil {
@@ -282,7 +290,7 @@ func RemoveFiles(lab string) error {
 		return err
 	}
 	err := failpoint.Around("run.remove", func() error { return os.RemoveAll(filepath.Join(RunDir, lab)) })
-	os.Remove(RunDir) // only where it is empty
+	removeRunDir()
 	return err
 }
 
