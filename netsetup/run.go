@@ -26,6 +26,9 @@ const RunDir = "/run/nslab"
 
 // Lock is the right to change one lab.
 type Lock struct {
+	// Stale says that the last to hold it did not give it back: it was killed.
+	Stale bool
+
 	path string
 	file *os.File
 }
@@ -82,12 +85,12 @@ func tryLock(path string) (l *Lock, err error) {
 			return
 		}
 		if f != nil {
-			if failed := (&Lock{path, f}); failed.acquire() == nil {
+			if failed := (&Lock{path: path, file: f}); failed.acquire() == nil {
 				failed.remove()
 			}
 			f.Close()
 		}
-		removeRunDir()
+		RemoveRunDir()
 	}()
 	err = failpoint.Around("run.dir", func() error { return makeDir(RunDir) })
 	if err != nil {
@@ -103,12 +106,13 @@ func tryLock(path string) (l *Lock, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", netns.NoSpace(RunDir, err))
 	}
-	got := &Lock{path, f}
+	got := &Lock{path: path, file: f}
 	if err := got.acquire(); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
+	got.Stale = lockHolder(path) != 0
 	if err := failpoint.Around("run.lock.pid", got.writePID); err != nil {
 		return nil, fmt.Errorf("lock: %w", netns.NoSpace(RunDir, err))
 	}
@@ -133,14 +137,6 @@ func makeDir(path string) error {
 		return fmt.Errorf("%s is not a directory that this user alone can write in\nhint: nslab did not make it so; see who did, and remove it", path)
 	}
 	return nil
-}
-
-// removeRunDir takes RunDir away where it is empty, and this user's.
-func removeRunDir() {
-	var st unix.Stat_t
-	if unix.Lstat(RunDir, &st) == nil && int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0 {
-		_ = unix.Rmdir(RunDir) // no directory, or not empty: it stays
-	}
 }
 
 // acquire locks the file; unix.EWOULDBLOCK is that somebody else has the lock.
@@ -190,7 +186,7 @@ func lockHolder(path string) int {
 // depend on its error.
 func (l *Lock) Unlock() error {
 	defer func() {
-		removeRunDir()
+		RemoveRunDir()
 		l.file.Close()
 	}()
 	if err := failpoint.Around("run.unlock", l.remove); err != nil {
@@ -290,8 +286,16 @@ func RemoveFiles(lab string) error {
 		return err
 	}
 	err := failpoint.Around("run.remove", func() error { return os.RemoveAll(filepath.Join(RunDir, lab)) })
-	removeRunDir()
+	RemoveRunDir()
 	return err
+}
+
+// RemoveRunDir takes RunDir away where it is empty, and this user's.
+func RemoveRunDir() {
+	var st unix.Stat_t
+	if unix.Lstat(RunDir, &st) == nil && int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0 {
+		_ = unix.Rmdir(RunDir) // no directory, or not empty: it stays
+	}
 }
 
 // Recorded gives the names of the labs that something in RunDir is for, sorted. A

@@ -50,10 +50,10 @@ func Tidy(prefix string) error {
 
 // Unfinished gives the names of those of Stale whose files Make made.
 func Unfinished(prefix string) ([]string, error) {
-	names, err := Stale(prefix)
+	names, err := Names(prefix)
 	return slices.DeleteFunc(names, func(name string) bool {
 		var st unix.Stat_t
-		return unix.Lstat(Dir+"/"+name, &st) != nil || st.Mode&^unix.S_IFMT != fileMode
+		return unix.Lstat(Dir+"/"+name, &st) != nil || st.Mode != unix.S_IFREG|fileMode || st.Size != 0
 	}), err
 }
 
