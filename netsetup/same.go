@@ -85,7 +85,8 @@ func sameFDB(have, want *FDBEntry) bool {
 // quick way for most namespaces of a running lab.
 func sameNamespace(have, want *Namespace) bool {
 	equalLinks := func(h, w Link) bool {
-		return h.Name == w.Name && sameLink(&h, &w) && sameSettings(&h, &w) && sameMaster(&h, &w) && h.Up == w.Up
+		return h.Name == w.Name && sameLink(&h, &w) && sameSettings(&h, &w) && sameMaster(&h, &w) && h.Up == w.Up &&
+			!want.strays(&w, have)
 	}
 	return slices.EqualFunc(have.Links, want.Links, equalLinks) &&
 		slices.EqualFunc(have.Addresses, want.Addresses, func(h, w Address) bool { return sameAddress(&h, &w) }) &&
