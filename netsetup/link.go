@@ -31,6 +31,17 @@ func LinkDown(ctx context.Context, k Kernel, want *State, end Endpoint, admin bo
 // route that has another way over a link that is down gets the ways that there
 // are.
 func LinkUp(ctx context.Context, k Kernel, want *State, end Endpoint) error {
+	return restoreLink(ctx, k, want, end, true)
+}
+
+// LinkReset is LinkUp for a link that comes up where its file says so.
+func LinkReset(ctx context.Context, k Kernel, want *State, end Endpoint) error {
+	return restoreLink(ctx, k, want, end, false)
+}
+
+// restoreLink makes a link and what hangs on it be as wanted, but up whatever is
+// wanted if that is asked for.
+func restoreLink(ctx context.Context, k Kernel, want *State, end Endpoint, alwaysUp bool) error {
 	l, err := linkOf(want, end)
 	if err != nil {
 		return err
@@ -53,7 +64,8 @@ func LinkUp(ctx context.Context, k Kernel, want *State, end Endpoint) error {
 			is := findLink(was, l.Name)
 			up[l.Name] = is != nil && is.Up
 			if slices.Contains(ends, Endpoint{n.Name, l.Name}) {
-				l.Up, up[l.Name] = true, true
+				l.Up = l.Up || alwaysUp
+				up[l.Name] = l.Up
 			}
 		}
 		n.Routes = usable(n.Routes, up)

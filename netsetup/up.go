@@ -21,6 +21,11 @@ type Options struct {
 	Prune         bool     // also remove what is unmarked, whoever made it
 	KeepOnFailure bool     // no rollback
 	Progress      Progress // may be nil
+	// Then, for Up, does the rest of what a lab is when its network is as wanted,
+	// given what was changed of that. Where it fails, Undo undoes it before the
+	// network returns to what it was. Both may be nil.
+	Then func(ctx context.Context, plan *Plan) error
+	Undo func(ctx context.Context) error
 	// Save, which may be nil, is called by Up when the kernel was verified, last of
 	// what can be undone: its error undoes all. It changes all or nothing.
 	Save func() error
@@ -41,6 +46,7 @@ type RolledBackError struct {
 	Lab   string
 	Cause error
 	Kept  bool     // KeepOnFailure: nothing was undone
+	Ran   bool     // the lab was there before
 	Left  []string // what could not be undone, as the commands that would
 	Err   error    // why; nil where all was undone
 }
@@ -56,6 +62,11 @@ func (e *RolledBackError) Error() string {
 	default:
 		b.WriteString("\nrolled back, but not all of it")
 		writeLeft(&b, e.Left, e.Err)
+		again := ""
+		if e.Ran {
+			again = fmt.Sprintf("`nslab up %s` tries again to bring back what ran, ", e.Lab)
+		}
+		fmt.Fprintf(&b, "\nhint: %s`nslab down %s` removes all of the lab", again, e.Lab)
 	}
 	return b.String()
 }
@@ -110,9 +121,16 @@ func Up(ctx context.Context, k Kernel, want *State, o Options) (*Plan, error) {
 	if err != nil {
 		return plan, err
 	}
+	undo := false
 	err = bug.Guard(func() error {
 		if !plan.Empty() {
 			if err := converge(ctx, k, plan, want, o); err != nil {
+				return err
+			}
+		}
+		if o.Then != nil {
+			undo = true
+			if err := o.Then(ctx, plan); err != nil {
 				return err
 			}
 		}
@@ -125,7 +143,13 @@ func Up(ctx context.Context, k Kernel, want *State, o Options) (*Plan, error) {
 		if o.KeepOnFailure {
 			return plan, &RolledBackError{Lab: want.Lab, Cause: err, Kept: true}
 		}
-		return plan, rollback(ctx, k, want, before, err)
+		var failed error
+		if undo && o.Undo != nil {
+			failed = undoRest(ctx, o)
+		}
+		result := rollback(ctx, k, want, before, err)
+		result.Err = errors.Join(failed, result.Err)
+		return plan, result
 	}
 	return plan, unpublish(ctx, k, plan, want)
 }
@@ -292,8 +316,14 @@ func nameFile(err error, file string) error {
 	return err
 }
 
+func undoRest(ctx context.Context, o Options) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	return o.Undo(ctx)
+}
+
 // rollback returns to the state before, whatever ctx says by now.
-func rollback(ctx context.Context, k Kernel, want, before *State, cause error) error {
+func rollback(ctx context.Context, k Kernel, want, before *State, cause error) *RolledBackError {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
 	defer cancel()
 	target := before.Clone()
@@ -316,6 +346,7 @@ func rollback(ctx context.Context, k Kernel, want, before *State, cause error) e
 		}
 	}
 	result := &RolledBackError{Lab: want.Lab, Cause: cause}
+	result.Ran = slices.ContainsFunc(before.Namespaces, func(n Namespace) bool { return n.Kind == Own })
 	result.Left, result.Err = force(ctx, k, want, target, nil)
 	return result
 }
@@ -378,13 +409,24 @@ func lookFor(ctx context.Context, k Kernel, seen, target *State) (plan *Plan, er
 	return Diff(now, target, false)
 }
 
-// leftOf is what a plan would do, as commands; nil where that is not known.
+// leftOf is what a plan would do, as commands that can be run in their order; a
+// table that was read from the kernel cannot be written as one. Where the plan is
+// not known, there is but one way.
 func leftOf(plan *Plan, lab string) (left []string) {
 	if plan == nil {
 		return []string{"nslab down " + lab}
 	}
-	for _, l := range plan.Lines() {
-		left = append(left, l.Command)
+	tables := false
+	for i := range plan.Ops {
+		op := &plan.Ops[i]
+		if _, ok := op.Object.(*Table); ok && op.Verb != Delete {
+			tables = true
+			continue
+		}
+		left = append(left, op.Command())
+	}
+	if tables {
+		left = append(left, "nslab up "+lab)
 	}
 	return left
 }

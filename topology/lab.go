@@ -262,15 +262,16 @@ type Endpoint struct {
 
 // Test verbs of this version.
 const (
-	Ping    = "ping"
-	TCP     = "tcp"
-	UDP     = "udp"
-	HTTP    = "http"
-	DNS     = "dns"
-	Path    = "path"
-	MTU     = "mtu"
-	RouteTo = "route"
-	Exec    = "exec"
+	Ping      = "ping"
+	TCP       = "tcp"
+	UDP       = "udp"
+	HTTP      = "http"
+	DNS       = "dns"
+	Path      = "path"
+	MTU       = "mtu"
+	Bandwidth = "bandwidth"
+	RouteTo   = "route"
+	Exec      = "exec"
 )
 
 // Test is one item of `tests:`.
@@ -298,7 +299,7 @@ type Test struct {
 	RTT      *Measure      // Ping: mean round-trip time in ns; nil: not checked
 
 	Payload string // TCP, UDP
-	Listen  *bool  // TCP, UDP (nil: on targets that run no processes); HTTP, DNS (Resolve: never nil)
+	Listen  *bool  // TCP, UDP: nil: on targets that run no processes; HTTP, DNS: nil: false
 
 	Status  int      // HTTP; 0: not given (Resolve: 200)
 	Body    string   // HTTP: regular expression, as Stdout; "": anything
@@ -310,6 +311,10 @@ type Test struct {
 
 	Hops  []Text // Path: the routers in order, each a node or an address
 	Bytes int    // MTU: the largest packet that passes, with its IP header
+
+	Rate    *Measure      // Bandwidth: payload in bits per second
+	For     time.Duration // Bandwidth: how long it is measured; 0: not given (Resolve: 3s)
+	OverUDP bool          // Bandwidth
 
 	Command []string // Exec: argv; a shell string became /bin/sh -c
 	Exit    int      // Exec

@@ -11,6 +11,7 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
@@ -44,6 +45,13 @@ reading the kernel back; on an error or Ctrl-C the lab returns to what it was.`,
 				return err
 			}
 			defer unlock(lock, &err)
+			if lock.Stale { // what was begun then may be in namespaces that no file tells of
+				names, err := k.Joined(ctx, src.lab.Name, src.want.Externals())
+				if err != nil {
+					return err
+				}
+				src.want.Join(names)
+			}
 			bar := a.newProgress()
 			plan, err := a.up(ctx, k, src, opt, bar)
 			bar.clear()
@@ -68,16 +76,21 @@ func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netset
 	opt.Save = func() error { return netsetup.SaveFile(src.lab.Name, fromAnywhere(src.lab.File), src.data) }
 	defer bar.finish(src.lab.Name)
 	src.want.Before = before(src)
-	plan, err := netsetup.Up(ctx, k, src.want, opt)
-	var failed *netsetup.RolledBackError
-	switch {
-	case err == nil:
-	case errors.As(err, &failed) && failed.Kept:
-		err = errors.Join(err, opt.Save())
-	default:
-		err = errors.Join(err, netns.Tidy(src.lab.Name+"."))
+	processes, err := supervisor.List(ctx, src.lab.Name)
+	if err != nil {
+		return nil, err
 	}
-	return plan, err
+	opt.Then = func(ctx context.Context, plan *netsetup.Plan) error { return runMachines(ctx, src, plan) }
+	opt.Undo = func(ctx context.Context) error { return undoMachines(ctx, src.lab.Name) }
+	plan, err := netsetup.Up(ctx, k, src.want, opt)
+	if err == nil {
+		plan.Processes = processLines(processes, src)
+	}
+	var failed *netsetup.RolledBackError
+	if errors.As(err, &failed) && failed.Kept {
+		err = errors.Join(err, opt.Save())
+	}
+	return plan, errors.Join(err, netns.Tidy(src.lab.Name+"."))
 }
 
 // unlock, deferred, gives a lock back and joins the error to *err.
