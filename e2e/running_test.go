@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -111,6 +112,11 @@ func (r *running) show() []string {
 			l = strings.Join(strings.Fields(passing.ReplaceAllString(l, "")), " ")
 			if l != "" && !ownWay.MatchString(l) {
 				lines = append(lines, ns+" "+l)
+			}
+		}
+		for _, pid := range strings.Fields(r.output("ip", "netns", "pids", ns)) {
+			if command, err := os.ReadFile("/proc/" + pid + "/cmdline"); err == nil {
+				lines = append(lines, ns+" process "+strings.ReplaceAll(string(command), "\x00", " "))
 			}
 		}
 		all = append(all, orderOf(lines)...)
