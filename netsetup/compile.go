@@ -89,7 +89,7 @@ func compileLink(lab *topology.Lab, n *topology.Node, in *topology.Interface, na
 		Master: in.Master, TxQueueLen: in.TxQueueLen, Alias: in.Alias,
 	}
 	if in.NoOffloads {
-		l.NoOffloads = &in.NoOffloads
+		l.Offloads = &Offloads{}
 	}
 	switch in.Type {
 	case topology.Loopback:

@@ -26,6 +26,9 @@ const RunDir = "/run/nslab"
 
 // Lock is the right to change one lab.
 type Lock struct {
+	// Stale says that the last to hold it did not give it back: it was killed.
+	Stale bool
+
 	path string
 	file *os.File
 }
@@ -82,12 +85,12 @@ func tryLock(path string) (l *Lock, err error) {
 			return
 		}
 		if f != nil {
-			if failed := (&Lock{path, f}); failed.acquire() == nil {
+			if failed := (&Lock{path: path, file: f}); failed.acquire() == nil {
 				failed.remove()
 			}
 			f.Close()
 		}
-		os.Remove(RunDir) // only where it is empty
+		RemoveRunDir()
 	}()
 	err = failpoint.Around("run.dir", func() error { return makeDir(RunDir) })
 	if err != nil {
@@ -103,12 +106,13 @@ func tryLock(path string) (l *Lock, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", netns.NoSpace(RunDir, err))
 	}
-	got := &Lock{path, f}
+	got := &Lock{path: path, file: f}
 	if err := got.acquire(); errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, nil
 	} else if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
+	got.Stale = lockHolder(path) != 0
 	if err := failpoint.Around("run.lock.pid", got.writePID); err != nil {
 		return nil, fmt.Errorf("lock: %w", netns.NoSpace(RunDir, err))
 	}
@@ -182,7 +186,7 @@ func lockHolder(path string) int {
 // depend on its error.
 func (l *Lock) Unlock() error {
 	defer func() {
-		os.Remove(RunDir) // only where it is empty
+		RemoveRunDir()
 		l.file.Close()
 	}()
 	if err := failpoint.Around("run.unlock", l.remove); err != nil {
@@ -282,9 +286,12 @@ func RemoveFiles(lab string) error {
 		return err
 	}
 	err := failpoint.Around("run.remove", func() error { return os.RemoveAll(filepath.Join(RunDir, lab)) })
-	os.Remove(RunDir) // only where it is empty
+	RemoveRunDir()
 	return err
 }
+
+// RemoveRunDir removes RunDir where it is empty.
+func RemoveRunDir() { os.Remove(RunDir) }
 
 // Recorded gives the names of the labs that something in RunDir is for, sorted. A
 // lab that is there need not run: a crash, or the work on it, has left the file.

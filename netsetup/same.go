@@ -19,7 +19,7 @@ func sameSettings(have, want *Link) bool {
 		(want.MTU == 0 || have.MTU == want.MTU) &&
 		have.Alias == want.Alias &&
 		!differs(want.TxQueueLen, have.TxQueueLen) &&
-		(want.NoOffloads == nil || have.NoOffloads != nil && *have.NoOffloads) &&
+		(want.Offloads == nil || have.Offloads != nil && *have.Offloads == *want.Offloads) &&
 		slices.Equal(have.Extra, want.Extra) &&
 		sameBridge(have.Bridge, want.Bridge)
 }

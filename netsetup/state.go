@@ -99,6 +99,16 @@ func (s *State) Join(names []string) *State {
 	return s.Sort()
 }
 
+// Externals are the names of the External namespaces.
+func (s *State) Externals() (names []string) {
+	for i := range s.Namespaces {
+		if n := &s.Namespaces[i]; n.Kind == External {
+			names = append(names, n.Name)
+		}
+	}
+	return names
+}
+
 // IsEmpty reports whether a namespace has nothing in it.
 func (n *Namespace) IsEmpty() bool {
 	return len(n.Links)+len(n.Addresses)+len(n.Routes)+len(n.Rules)+len(n.Neighbors)+len(n.Tables) == 0
@@ -132,14 +142,17 @@ type Link struct {
 	Master     string // the bridge it is a port of, or ""
 	TxQueueLen *int
 	Alias      string
-	NoOffloads *bool   // wanted: nil or true; observed where it was asked for
-	Extra      []Extra // observed: of LinkExtras
+	Offloads   *Offloads // observed where it was asked for
+	Extra      []Extra   // observed: of LinkExtras
 	// Peer is the other end of a veth. Observed: with Namespace
 	// UnknownNamespace where the other end is in none that was read.
 	Peer   Endpoint
 	Bridge *Bridge // of kind bridge
 	Port   *Port   // where Master is a bridge
 }
+
+// Offloads are what a link leaves to its driver; the zero Offloads are none.
+type Offloads struct{ TX, SG, TSO, GSO, GRO bool } // the words of ethtool -K
 
 // UnknownNamespace stands in Endpoint.Namespace for one that was not read.
 const UnknownNamespace = "?"

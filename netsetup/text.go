@@ -91,13 +91,27 @@ func (o Op) linkCommand(l *Link) string {
 	if s := l.Port.settings(was.Port); s != "" {
 		cmds = append(cmds, o.bridgeTool()+"link set dev "+l.Name+s)
 	}
-	if l.NoOffloads != nil && (was.NoOffloads == nil || !*was.NoOffloads) {
-		cmds = append(cmds, inside(o.Namespace, "ethtool -K "+l.Name+" tx off sg off tso off gso off gro off"))
+	if l.Offloads != nil && (was.Offloads == nil || *was.Offloads != *l.Offloads) {
+		cmds = append(cmds, inside(o.Namespace, "ethtool -K "+l.Name+l.Offloads.words()))
 	}
 	if l.Up != was.Up {
 		cmds = append(cmds, cmd+"link set "+l.Name+" "+upDown(l.Up))
 	}
 	return strings.Join(cmds, " && ")
+}
+
+// words are those of ethtool(8).
+func (f *Offloads) words() (s string) {
+	for _, o := range []struct {
+		name string
+		on   bool
+	}{{"tx", f.TX}, {"sg", f.SG}, {"tso", f.TSO}, {"gso", f.GSO}, {"gro", f.GRO}} {
+		s += " " + o.name + " off"
+		if o.on {
+			s = strings.TrimSuffix(s, "off") + "on"
+		}
+	}
+	return s
 }
 
 func upDown(up bool) string {

@@ -41,6 +41,7 @@ type RolledBackError struct {
 	Lab   string
 	Cause error
 	Kept  bool     // KeepOnFailure: nothing was undone
+	Ran   bool     // the lab was there before
 	Left  []string // what could not be undone, as the commands that would
 	Err   error    // why; nil where all was undone
 }
@@ -56,6 +57,11 @@ func (e *RolledBackError) Error() string {
 	default:
 		b.WriteString("\nrolled back, but not all of it")
 		writeLeft(&b, e.Left, e.Err)
+		again := ""
+		if e.Ran {
+			again = fmt.Sprintf("`nslab up %s` tries again to bring back what ran, ", e.Lab)
+		}
+		fmt.Fprintf(&b, "\nhint: %s`nslab down %s` removes all of the lab", again, e.Lab)
 	}
 	return b.String()
 }
@@ -316,6 +322,7 @@ func rollback(ctx context.Context, k Kernel, want, before *State, cause error) e
 		}
 	}
 	result := &RolledBackError{Lab: want.Lab, Cause: cause}
+	result.Ran = slices.ContainsFunc(before.Namespaces, func(n Namespace) bool { return n.Kind == Own })
 	result.Left, result.Err = force(ctx, k, want, target, nil)
 	return result
 }
@@ -378,13 +385,24 @@ func lookFor(ctx context.Context, k Kernel, seen, target *State) (plan *Plan, er
 	return Diff(now, target, false)
 }
 
-// leftOf is what a plan would do, as commands; nil where that is not known.
+// leftOf is what a plan would do, as commands that can be run in their order; a
+// table that was read from the kernel cannot be written as one. Where the plan is
+// not known, there is but one way.
 func leftOf(plan *Plan, lab string) (left []string) {
 	if plan == nil {
 		return []string{"nslab down " + lab}
 	}
-	for _, l := range plan.Lines() {
-		left = append(left, l.Command)
+	tables := false
+	for i := range plan.Ops {
+		op := &plan.Ops[i]
+		if _, ok := op.Object.(*Table); ok && op.Verb != Delete {
+			tables = true
+			continue
+		}
+		left = append(left, op.Command())
+	}
+	if tables {
+		left = append(left, "nslab up "+lab)
 	}
 	return left
 }

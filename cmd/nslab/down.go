@@ -25,7 +25,8 @@ func (a *app) downCommand() *cobra.Command {
 		Long: `Removes the lab: its namespaces, what it has in the host's, its run directory. The
 kernel tells what there is, so the file may be gone, or wrong by now. A lab that
 is not there is no error. It goes on after an error and says what is left and how
-to remove it.`,
+to remove it. Programs that were started in the nodes are ended; who else holds a
+namespace is named.`,
 		Example: `  nslab down campus
   nslab down lab.yaml
   nslab down --all --wait`,
@@ -62,6 +63,10 @@ to remove it.`,
 					did = "is not there: nothing to remove"
 				}
 				errs = append(errs, a.say("%s %s\n", lab, did))
+			}
+			if all {
+				netsetup.RemoveRunDir()
+				errs = append(errs, netns.Tidy(""))
 			}
 			if wait {
 				k.Close() // what it holds open would not be freed
@@ -137,19 +142,28 @@ func allLabs(ctx context.Context, k *kernel.Kernel) ([]string, error) {
 }
 
 // down removes one lab and says whether there was anything.
-func (a *app) down(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
+func (a *app) down(ctx context.Context, k *kernel.Kernel, lab string, bar *progress) (found bool, err error) {
 	lock, err := netsetup.LockLab(ctx, lab, a.lockTimeout)
 	if err != nil {
 		return false, err
 	}
 	defer unlock(lock, &err)
-	return a.remove(ctx, k, lab, bar)
+	names := joined(lab)
+	if _, _, err := netsetup.LoadFile(lab); err != nil || lock.Stale {
+		more, err := k.Joined(ctx, lab, names)
+		if err != nil {
+			return false, err
+		}
+		names = append(names, more...)
+	}
+	return a.remove(ctx, k, lab, names, bar)
 }
 
-// remove is down for a lab whose lock is held.
-func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
+// remove is down for a lab whose lock is held; joined are the namespaces of others
+// that may have something of it.
+func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, joined []string, bar *progress) (found bool, err error) {
 	defer bar.finish(lab)
-	found, err = netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined(lab)})
+	found, err = netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined})
 	if left := new(netsetup.LeftError); err != nil && !(errors.As(err, &left) && len(left.Left) == 0) {
 		return found, err
 	}

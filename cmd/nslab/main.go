@@ -140,7 +140,7 @@ folder, else the one running lab.`,
 	for _, verb := range []*cobra.Command{
 		a.upCommand(), a.downCommand(), a.planCommand(), a.testCommand(), a.validateCommand(),
 		a.psCommand(), a.inspectCommand(), a.linkCommand(), a.execCommand(), a.shellCommand(),
-		a.generateCommand(), a.labsCommand(),
+		a.generateCommand(), a.labsCommand(), a.doctorCommand(),
 		a.versionCommand(), a.completionCommand(), a.schemaCommand(),
 	} {
 		root.AddCommand(verb)

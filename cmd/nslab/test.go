@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nslab/netsetup"
+	"nslab/netsetup/bug"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
 	"nslab/probe"
@@ -197,13 +198,12 @@ func (a *app) testEach(ctx context.Context, sources []*source, opt testOptions) 
 
 // survived calls f, and makes an error of a panic: the labs that are tested beside
 // this one have to be taken down, too.
-func survived(lab string, f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("test %s: %v\nhint: this is a mistake in nslab; please report it, with the lines above", lab, v)
-		}
-	}()
-	return f()
+func survived(lab string, f func() error) error {
+	err := bug.Guard(f)
+	if bug.In(err) != nil {
+		return fmt.Errorf("test %s: %w", lab, err)
+	}
+	return err
 }
 
 // testLab tests one lab, and brings it up and takes it down for that if it does
@@ -240,7 +240,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 			}
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTime)
 			defer cancel()
-			_, downErr := a.remove(ctx, k, lab, bar)
+			_, downErr := a.remove(ctx, k, lab, joined(lab), bar)
 			err = errors.Join(err, downErr)
 		}()
 	}

@@ -44,6 +44,13 @@ reading the kernel back; on an error or Ctrl-C the lab returns to what it was.`,
 				return err
 			}
 			defer unlock(lock, &err)
+			if lock.Stale { // what was begun then may be in namespaces that no file tells of
+				names, err := k.Joined(ctx, src.lab.Name, src.want.Externals())
+				if err != nil {
+					return err
+				}
+				src.want.Join(names)
+			}
 			bar := a.newProgress()
 			plan, err := a.up(ctx, k, src, opt, bar)
 			bar.clear()
@@ -70,14 +77,10 @@ func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netset
 	src.want.Before = before(src)
 	plan, err := netsetup.Up(ctx, k, src.want, opt)
 	var failed *netsetup.RolledBackError
-	switch {
-	case err == nil:
-	case errors.As(err, &failed) && failed.Kept:
+	if errors.As(err, &failed) && failed.Kept {
 		err = errors.Join(err, opt.Save())
-	default:
-		err = errors.Join(err, netns.Tidy(src.lab.Name+"."))
 	}
-	return plan, err
+	return plan, errors.Join(err, netns.Tidy(src.lab.Name+"."))
 }
 
 // unlock, deferred, gives a lock back and joins the error to *err.

@@ -119,15 +119,18 @@ func (b *batch) exchange(entries []entry, out []byte, again bool) {
 }
 
 // repeat sends a request again whose outcome was lost. That it was carried out
-// the first time shows in the refusal of the second, which is therefore none.
-// Were it another's doing, reading back would show it.
+// the first time shows in the refusal of the second (what is to be made is there,
+// what is to be deleted is not), which is therefore none. Were it another's doing,
+// reading back would show it.
 func (b *batch) repeat(e entry) {
 	out := b.req.b[e.start:e.end]
 	e.seq = b.s.nextSeq()
 	native.PutUint32(out[8:], e.seq)
+	// rtnetlink numbers its types in fours: new, delete, get, set.
+	deletes := native.Uint16(out[4:])&3 == unix.RTM_DELLINK&3
 	settle := b.settle
 	b.settle = func(op int, err error) {
-		if errors.Is(err, unix.EEXIST) {
+		if deletes && isGone(err) || !deletes && errors.Is(err, unix.EEXIST) {
 			err = nil
 		}
 		settle(op, err)

@@ -126,7 +126,12 @@ func (d *doing) makeNamespaces() {
 		names[i] = d.ops[op].Object.(*netsetup.Namespace).Name
 		d.traceOp(op)
 	}
-	err := removeStale(names)
+	d.k.mu.Lock()
+	_, err := d.k.files(len(names))
+	d.k.mu.Unlock()
+	if err == nil {
+		err = removeStale(names)
+	}
 	var handles []*netns.Handle
 	if err == nil {
 		handles, err = netns.MakeEach(names, d.k.workers, func(i int) error {

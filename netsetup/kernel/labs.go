@@ -28,31 +28,12 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list network namespaces: %w", err)
 	}
-	// Those of other labs are let go of, as their own nslab may want to end them.
-	var opened []string
-	defer func() {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		for _, name := range opened {
-			k.forget(name)
-		}
-	}()
-	var spaces []*space
-	for _, name := range append(names, "") {
-		if name != "" && !strings.Contains(name, ".") {
-			continue
-		}
-		if !k.isOpen(name) {
-			opened = append(opened, name)
-		}
-		sp, err := k.current(name)
-		if isAbsent(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		spaces = append(spaces, sp)
+	spaces, letGo, err := k.present(slices.DeleteFunc(append(names, ""), func(name string) bool {
+		return name != "" && !strings.Contains(name, ".")
+	}))
+	defer letGo()
+	if err != nil {
+		return nil, err
 	}
 	found := make(map[string]bool)
 	var mu sync.Mutex
@@ -85,4 +66,77 @@ func (k *Kernel) Labs(ctx context.Context) ([]string, error) {
 		})
 	})
 	return slices.Sorted(maps.Keys(found)), err
+}
+
+// present opens those of the namespaces that are there. letGo closes those that
+// were not open before: another nslab may want to end them.
+func (k *Kernel) present(names []string) (spaces []*space, letGo func(), err error) {
+	var opened []string
+	letGo = func() {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		for _, name := range opened {
+			k.forget(name)
+		}
+	}
+	for _, name := range names {
+		if !k.isOpen(name) {
+			opened = append(opened, name)
+		}
+		sp, err := k.current(name)
+		if isAbsent(err) {
+			continue
+		}
+		if err != nil {
+			return nil, letGo, err
+		}
+		spaces = append(spaces, sp)
+	}
+	return spaces, letGo, nil
+}
+
+// Joined looks for the External namespaces of a lab of which its file may not tell:
+// those of another's name, or of a process, with a table that is marked as the
+// lab's. All else that a lab has there hangs on a link, which goes with its other
+// end. Those that are named by known, as netns.Open takes it, are left out.
+func (k *Kernel) Joined(ctx context.Context, lab string, known []string) ([]string, error) {
+	names, err := netns.Names("")
+	if err != nil {
+		return nil, fmt.Errorf("list network namespaces: %w", err)
+	}
+	named, letGo, err := k.present(slices.Concat([]string{""}, known, names))
+	defer letGo()
+	if err != nil {
+		return nil, err
+	}
+	seen := make(map[uint64]bool)
+	var spaces []*space
+	for _, sp := range named {
+		inode := sp.handle.Inode()
+		if !seen[inode] && sp.name != "" && !slices.Contains(known, sp.name) && !strings.HasPrefix(sp.name, lab+".") {
+			spaces = append(spaces, sp)
+		}
+		seen[inode] = true
+	}
+	nameless, err := netns.Nameless(seen)
+	if err != nil {
+		return nil, err
+	}
+	more, letGoMore, err := k.present(nameless)
+	defer letGoMore()
+	if err != nil {
+		return nil, err
+	}
+	spaces = append(spaces, more...)
+	has := make([]bool, len(spaces))
+	err = k.each(ctx, spaces, func(i int, in []byte) error {
+		return spaces[i].labsOfTables(in, func(l string) { has[i] = has[i] || l == lab })
+	})
+	var joined []string
+	for i, sp := range spaces {
+		if has[i] {
+			joined = append(joined, sp.name)
+		}
+	}
+	return joined, err
 }

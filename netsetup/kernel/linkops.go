@@ -82,7 +82,7 @@ func newLink(r *request, body []byte, l *netsetup.Link) {
 
 // needsFinish reports whether finishLink has anything to do.
 func needsFinish(l *netsetup.Link) bool {
-	return l.Alias != "" || l.NoOffloads != nil && *l.NoOffloads || l.Kind == netsetup.KindBridge && l.MTU != 0
+	return l.Alias != "" || l.Offloads != nil || l.Kind == netsetup.KindBridge && l.MTU != 0
 }
 
 // finishLink asks for what a creating request ignores: the alias, and the MTU
@@ -104,8 +104,8 @@ func (w *work) finishLink(op int, l *netsetup.Link) {
 		}
 		w.end()
 	}
-	if l.NoOffloads != nil && *l.NoOffloads {
-		w.noOffloads(op, l.Name)
+	if l.Offloads != nil {
+		w.setOffloads(op, l)
 	}
 }
 
@@ -149,8 +149,8 @@ func (w *work) changeLink(op int, l, was *netsetup.Link) error {
 		return err
 	}
 	w.changePort(op, l, was)
-	if l.NoOffloads != nil && *l.NoOffloads && (was.NoOffloads == nil || !*was.NoOffloads) {
-		w.noOffloads(op, l.Name)
+	if l.Offloads != nil && (was.Offloads == nil || *was.Offloads != *l.Offloads) {
+		w.setOffloads(op, l)
 	}
 	return nil
 }

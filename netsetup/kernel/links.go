@@ -19,6 +19,7 @@ type linkInfo struct {
 	peer    int32 // index of a veth's other end
 	netnsid int32 // the namespace of peer, as this one numbers it; -1: the same
 	foreign bool  // Origin Foreign
+	made    bool  // by nslab, and not yet given an alias
 	noARP   bool  // no neighbours are asked for: the kernel makes NOARP entries
 	conf    linkConf
 }
@@ -141,6 +142,7 @@ func parseLink(m message) (p parsedLink, ok bool) {
 		p.info.peer = lower
 	}
 	p.info.name = l.Name
+	p.info.made = p.group == netsetup.Group && l.Alias == ""
 	p.info.foreign = p.group != netsetup.Group && l.Kind != netsetup.KindLoopback && foreignKind(l.Kind)
 	return p, l.Name != ""
 }

@@ -64,9 +64,26 @@ func resolvePeers(list []*observer) error {
 				return err
 			}
 			o.ns.Links[l.at].Peer = end
+			p.adopt(o, end)
 		}
 	}
 	return nil
+}
+
+// adopt takes a link in a guest for the lab's that nslab made together with one in
+// a namespace of the lab, and did not come to mark.
+func (p *peers) adopt(o *observer, end netsetup.Endpoint) {
+	if o.guest() {
+		return
+	}
+	for _, g := range p.others {
+		if !g.guest() || g.ns.Name != end.Namespace {
+			continue
+		}
+		if l := g.links.byName(end.Link); l != nil && l.made && l.at >= 0 {
+			g.ns.Links[l.at].Origin = netsetup.Ours
+		}
+	}
 }
 
 func (p *peers) otherEnd(o *observer, l *linkInfo) (netsetup.Endpoint, error) {

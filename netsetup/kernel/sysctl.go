@@ -11,6 +11,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/failpoint"
+	"nslab/netsetup/netns"
 )
 
 // sysctls is the open folders of one namespace's settings. Those below net are
@@ -50,7 +51,7 @@ func (s *sysctls) folder(p *procs, path string) (sysctlFolder, error) {
 	}
 	fd, err := unix.Openat(s.root, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return sysctlFolder{}, err
+		return sysctlFolder{}, netns.Limit(err)
 	}
 	f := sysctlFolder{path, fd}
 	s.folders = append(s.folders, f)

@@ -50,10 +50,10 @@ func Tidy(prefix string) error {
 
 // Unfinished gives the names of those of Stale whose files Make made.
 func Unfinished(prefix string) ([]string, error) {
-	names, err := Stale(prefix)
+	names, err := Names(prefix)
 	return slices.DeleteFunc(names, func(name string) bool {
 		var st unix.Stat_t
-		return unix.Lstat(Dir+"/"+name, &st) != nil || st.Mode&^unix.S_IFMT != fileMode
+		return unix.Lstat(Dir+"/"+name, &st) != nil || st.Mode != unix.S_IFREG|fileMode || st.Size != 0
 	}), err
 }
 
@@ -131,6 +131,26 @@ func lookAt(path string) (entry, error) {
 		return 0, notOurs
 	}
 	return plain, nil
+}
+
+// Count is how many network namespaces can be seen: those of processes, and those
+// under Dir.
+func Count() (uint64, error) {
+	seen := map[uint64]bool{}
+	var st unix.Stat_t
+	names, err := Names("")
+	for _, name := range names {
+		if unix.Stat(Dir+"/"+name, &st) == nil {
+			seen[st.Ino] = true
+		}
+	}
+	pids, err2 := processIDs()
+	for _, pid := range pids {
+		if unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st) == nil {
+			seen[st.Ino] = true
+		}
+	}
+	return uint64(len(seen)), errors.Join(err, err2)
 }
 
 // List gives the names of the namespaces under Dir that begin with prefix,

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nslab/netsetup/bug"
 	"nslab/netsetup/failpoint"
 )
 
@@ -27,25 +28,27 @@ func shareDir() (held int, err error) {
 		if err := makeDir(); err != nil {
 			return -1, err
 		}
-		held, err = lockDir(unix.LOCK_EX)
+		held, err := lockDir(unix.LOCK_EX)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed this moment
 		}
 		if err != nil {
 			return -1, err
 		}
-		if err = mountDir(); err == nil {
-			err = flock(held, unix.LOCK_SH)
-		}
-		if err != nil {
-			unix.Close(held)
-			return -1, err
-		}
+		err = bug.Guard(func() error {
+			if err := mountDir(); err != nil {
+				return err
+			}
+			return flock(held, unix.LOCK_SH)
+		})
 		// To weaken a lock is to give it up for a moment.
-		if isDir(held) {
+		if err == nil && isDir(held) {
 			return held, nil
 		}
 		unix.Close(held)
+		if err != nil {
+			return -1, err
+		}
 	}
 }
 

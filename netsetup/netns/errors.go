@@ -46,8 +46,8 @@ func (e *PrivilegeError) Unwrap() error { return e.Err }
 // Is makes every PrivilegeError an ErrPrivilege.
 func (e *PrivilegeError) Is(target error) bool { return target == ErrPrivilege }
 
-// sysctl reads a setting of the host; "" where there is none.
-func sysctl(name string) string {
+// Sysctl reads a setting of the host; "" where there is none.
+func Sysctl(name string) string {
 	b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
 	if err != nil {
 		return ""
@@ -56,7 +56,7 @@ func sysctl(name string) string {
 }
 
 func sysctlLimit(name string, err error) error {
-	value := sysctl(name)
+	value := Sysctl(name)
 	n, _ := strconv.ParseUint(value, 10, 32)
 	return &LimitError{
 		Limit: name,
@@ -141,9 +141,9 @@ func UserNamespaceError(err error) error {
 	hint := "run it as root; in a container, give that CAP_SYS_ADMIN and CAP_NET_ADMIN (docker run --privileged)"
 	if os.Geteuid() != 0 {
 		switch {
-		case sysctl("kernel.unprivileged_userns_clone") == "0": // Debian's
+		case Sysctl("kernel.unprivileged_userns_clone") == "0": // Debian's
 			hint = "allow it: sudo sysctl -w kernel.unprivileged_userns_clone=1"
-		case sysctl("kernel.apparmor_restrict_unprivileged_userns") == "1": // Ubuntu's
+		case Sysctl("kernel.apparmor_restrict_unprivileged_userns") == "1": // Ubuntu's
 			hint = "allow it: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with the rule \"userns,\""
 		}
 	}

@@ -36,7 +36,9 @@ func RunHolder() int {
 	step, err := furnish()
 	if err != nil {
 		var errno syscall.Errno
-		errors.As(err, &errno)
+		if !errors.As(err, &errno) {
+			step += ": " + err.Error()
+		}
 		fmt.Fprintf(answer, "%d %s", int(errno), step)
 		return 1
 	}
@@ -125,10 +127,20 @@ func startHolder(path string) (h *holder, err error) {
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
 		},
 	}
+	defer func() {
+		if cmd.Process == nil {
+			return
+		}
+		if h == nil {
+			cmd.Process.Kill()
+			cmd.Wait()
+			return
+		}
+		go cmd.Wait() // should it end before this process does
+	}()
 	if err := failpoint.Around("holder.start", cmd.Start); err != nil {
 		return nil, UserNamespaceError(err)
 	}
-	go cmd.Wait() // should it end before this process does
 	write.Close()
 	await.Close()
 	answer, err := io.ReadAll(read)
@@ -146,17 +158,18 @@ func startHolder(path string) (h *holder, err error) {
 		}
 		return nil, fmt.Errorf("%s: %w", step, UserNamespaceError(syscall.Errno(n)))
 	}
-	if h, err = openHolder(cmd.Process.Pid); err != nil {
+	found, err := openHolder(cmd.Process.Pid)
+	if err != nil {
 		return nil, err
 	}
-	if err = h.record(path); err == nil {
+	if err = found.record(path); err == nil {
 		_, err = confirm.Write([]byte{1})
 	}
 	if err != nil {
-		h.close()
+		found.close()
 		return nil, errors.Join(err, removeRecord(path))
 	}
-	return h, nil
+	return found, nil
 }
 
 // record writes down at path who the holder is.

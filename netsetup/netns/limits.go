@@ -29,7 +29,7 @@ func RaiseFileLimit() error {
 		return nil
 	}
 	most := uint64(manyFiles)
-	if n, err := strconv.ParseUint(sysctl("fs.nr_open"), 10, 64); err == nil {
+	if n, err := strconv.ParseUint(Sysctl("fs.nr_open"), 10, 64); err == nil {
 		most = min(most, n)
 	}
 	err := setFileLimit(0, unix.Rlimit{Cur: most, Max: most})
@@ -40,6 +40,18 @@ func RaiseFileLimit() error {
 		files = now
 	}
 	return nil
+}
+
+// MostFiles is how many files this process can have open after RaiseFileLimit.
+func MostFiles() (uint64, error) {
+	if err := RaiseFileLimit(); err != nil {
+		return 0, err
+	}
+	var now unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
+		return 0, fmt.Errorf("read the limit of open files: %w", err)
+	}
+	return now.Max, nil
 }
 
 // RestoreFileLimit gives a program that was started, or, with pid 0, this

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nslab/netsetup/bug"
 	"nslab/netsetup/failpoint"
 )
 
@@ -32,12 +33,16 @@ func EnterRootless(args []string) (exitCode int, err error) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
 	defer signal.Stop(signals)
-	h, inUse, err := userRunDir().enter()
-	if err == nil {
+	err = bug.Guard(func() error {
+		h, inUse, err := userRunDir().enter()
+		if err != nil {
+			return err
+		}
+		defer inUse.Close()
+		defer h.close()
 		exitCode, err = runInside(h, args, signals)
-		h.close()
-		inUse.Close()
-	}
+		return err
+	})
 	if err != nil {
 		exitCode, err = 1, fmt.Errorf("work without root: %w", err)
 	}

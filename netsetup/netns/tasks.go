@@ -75,7 +75,7 @@ func kernelTasks() (list []Bound) {
 		used, _ = strconv.ParseUint(all, 10, 64)
 	}
 	for _, name := range []string{"kernel.threads-max", "kernel.pid_max"} {
-		if n, err := strconv.ParseUint(sysctl(name), 10, 64); err == nil {
+		if n, err := strconv.ParseUint(Sysctl(name), 10, 64); err == nil {
 			list = append(list, Bound{name, n, used, "sysctl -w " + name + "=NUMBER"})
 		}
 	}
@@ -86,7 +86,7 @@ func kernelTasks() (list []Bound) {
 // getrlimit(2).
 func userTasks() (Bound, bool) {
 	var r unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NPROC, &r) != nil || r.Cur == math.MaxUint64 || os.Getuid() == 0 && !mapped() {
+	if unix.Getrlimit(unix.RLIMIT_NPROC, &r) != nil || r.Cur == math.MaxUint64 || os.Getuid() == 0 && !InUserNamespace() {
 		return Bound{}, false
 	}
 	b := Bound{Name: "max user processes (ulimit -u)", Value: r.Cur, Raise: "ulimit -u NUMBER, beyond the hard limit as root or in /etc/security/limits.conf"}
@@ -103,8 +103,9 @@ func userTasks() (Bound, bool) {
 	return b, true
 }
 
-// mapped reports whether this process is in a user namespace of somebody's.
-func mapped() bool {
+// InUserNamespace reports whether this process is in a user namespace that is not
+// the host's first, so that its privilege ends there.
+func InUserNamespace() bool {
 	m, err := os.ReadFile("/proc/self/uid_map")
 	return err == nil && strings.Join(strings.Fields(string(m)), " ") != "0 0 4294967295"
 }
