@@ -28,6 +28,15 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 func TestProgram(t *testing.T) {
 	dir := commonDir(t)
 	build(t, dir)
+	if undo, err := sandbox.MountCgroups(); err == nil {
+		defer func() {
+			if err := undo(); err != nil {
+				t.Error(err)
+			}
+		}()
+	} else if err != syscall.EPERM {
+		t.Fatal(err)
+	}
 	t.Run("scripts", func(t *testing.T) { runScripts(t, dir) })
 	t.Run("labs", testLabs)
 	t.Run("documents", testDocuments)
@@ -84,6 +93,8 @@ func runScripts(t *testing.T, dir string) {
 			switch name {
 			case "root":
 				return isRoot()
+			case "cgroups": // which an ordinary user has none of
+				return syscall.Access("/sys/fs/cgroup/cgroup.procs", 2) == nil || syscall.Access("/sys/fs/cgroup/memory", 2) == nil, nil
 			case "resource": // may raise hard limits
 				return hasCapability(unix.CAP_SYS_RESOURCE)
 			case "tun": // which Debian gives to everybody, and others to root

@@ -12,10 +12,13 @@ type Plan struct {
 	Lab  string
 	File string // for messages; "" where no file asked for it
 	Ops  []Op   // in the order of their phases
+	// Processes are the changes to the processes of nodes, which Options.Then makes;
+	// Diff gives none.
+	Processes []Line
 }
 
 // Empty reports that nothing has to be done.
-func (p *Plan) Empty() bool { return len(p.Ops) == 0 }
+func (p *Plan) Empty() bool { return len(p.Ops)+len(p.Processes) == 0 }
 
 // Diff is the plan that makes what is what is wanted. With prune it also
 // removes what is unmarked from the lab's own namespaces, whoever made it.

@@ -21,6 +21,11 @@ type Options struct {
 	Prune         bool     // also remove what is unmarked, whoever made it
 	KeepOnFailure bool     // no rollback
 	Progress      Progress // may be nil
+	// Then, for Up, does the rest of what a lab is when its network is as wanted,
+	// given what was changed of that. Where it fails, Undo undoes it before the
+	// network returns to what it was. Both may be nil.
+	Then func(ctx context.Context, plan *Plan) error
+	Undo func(ctx context.Context) error
 	// Save, which may be nil, is called by Up when the kernel was verified, last of
 	// what can be undone: its error undoes all. It changes all or nothing.
 	Save func() error
@@ -116,9 +121,16 @@ func Up(ctx context.Context, k Kernel, want *State, o Options) (*Plan, error) {
 	if err != nil {
 		return plan, err
 	}
+	undo := false
 	err = bug.Guard(func() error {
 		if !plan.Empty() {
 			if err := converge(ctx, k, plan, want, o); err != nil {
+				return err
+			}
+		}
+		if o.Then != nil {
+			undo = true
+			if err := o.Then(ctx, plan); err != nil {
 				return err
 			}
 		}
@@ -131,7 +143,13 @@ func Up(ctx context.Context, k Kernel, want *State, o Options) (*Plan, error) {
 		if o.KeepOnFailure {
 			return plan, &RolledBackError{Lab: want.Lab, Cause: err, Kept: true}
 		}
-		return plan, rollback(ctx, k, want, before, err)
+		var failed error
+		if undo && o.Undo != nil {
+			failed = undoRest(ctx, o)
+		}
+		result := rollback(ctx, k, want, before, err)
+		result.Err = errors.Join(failed, result.Err)
+		return plan, result
 	}
 	return plan, unpublish(ctx, k, plan, want)
 }
@@ -298,8 +316,14 @@ func nameFile(err error, file string) error {
 	return err
 }
 
+func undoRest(ctx context.Context, o Options) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	return o.Undo(ctx)
+}
+
 // rollback returns to the state before, whatever ctx says by now.
-func rollback(ctx context.Context, k Kernel, want, before *State, cause error) error {
+func rollback(ctx context.Context, k Kernel, want, before *State, cause error) *RolledBackError {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
 	defer cancel()
 	target := before.Clone()

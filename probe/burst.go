@@ -120,6 +120,9 @@ func (b *burst) add(j *job) error {
 		}
 		sock.echoes = append(sock.echoes, e)
 		p.echoes = append(p.echoes, e)
+		if j.watched {
+			j.flows = append(j.flows, &flow{echo: echoID{sock.token, e.seq}})
+		}
 	}
 	b.jobs = append(b.jobs, p)
 	b.left += b.pinger.echoes

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -63,9 +64,8 @@ func newDNS(r *runner, t *topology.Test) (verb, error) {
 	}
 	slices.Sort(l.want)
 	s := newStream(r, t)
-	serve := t.Listen != nil && *t.Listen
-	s.tcp, s.serve, s.ask = false, &serve, l.ask
-	if serve {
+	s.tcp, s.serve, s.ask = false, cmp.Or(t.Listen, new(bool)), l.ask
+	if *s.serve {
 		if l.served, err = serving(l, t.Answer); err != nil {
 			return nil, err
 		}

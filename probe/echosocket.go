@@ -218,16 +218,9 @@ func (b *burst) seeError(e *echo, p packet, from netip.Addr) {
 // the clock was set meanwhile, to now.
 func roundTrip(e *echo, control []byte) time.Duration {
 	elapsed := time.Since(e.sent)
-	messages, err := unix.ParseSocketControlMessage(control)
-	if err != nil {
-		return elapsed
-	}
-	for _, m := range messages {
-		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
-			ts := (*unix.Timespec)(unsafe.Pointer(&m.Data[0]))
-			if d := time.Unix(ts.Unix()).Sub(e.wall); d > 0 && d < elapsed {
-				return d
-			}
+	if at := timestamp(control); !at.IsZero() {
+		if d := at.Sub(e.wall); d > 0 && d < elapsed {
+			return d
 		}
 	}
 	return elapsed

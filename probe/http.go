@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -49,8 +50,7 @@ func newHTTP(r *runner, t *topology.Test) (verb, error) {
 		w.headers = append(w.headers, wantedHeader{h.Name, value})
 	}
 	s := newStream(r, t)
-	serve := t.Listen != nil && *t.Listen
-	s.tcp, s.serve, s.ask = true, &serve, w.ask
+	s.tcp, s.serve, s.ask = true, cmp.Or(t.Listen, new(bool)), w.ask
 	s.service = service{talk: w.talk}
 	return s, nil
 }

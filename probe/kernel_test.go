@@ -469,10 +469,10 @@ func TestSelection(t *testing.T) {
 		{Options{Select: map[string]string{"role": "leaf"}}, 4},
 		{Options{Select: map[string]string{"role": "leaf", "rack": "2"}}, 0},
 	} {
-		told := -1 // before any case too
-		c.options.Progress = func(done, total int, _ *Case) {
-			if told++; done != told || total != c.want {
-				t.Errorf("progress %d of %d, want %d of %d", done, total, told, c.want)
+		told := -1 // the first time is before any case
+		c.options.Progress = func(done, total int, of *Case) {
+			if told++; done != told || total != c.want || (of == nil) != (told == 0) {
+				t.Errorf("progress %d of %d, %v; want %d of %d", done, total, of, told, c.want)
 			}
 		}
 		r := l.runWith(c.options)

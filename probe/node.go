@@ -19,6 +19,7 @@ type node struct {
 	name string
 	topo *topology.Node
 	open func(node string) (*netns.Handle, error)
+	run  *runner // that it is a node of; nil in tests of the node alone
 
 	mu sync.Mutex
 	h  *netns.Handle
@@ -177,4 +178,18 @@ func dump[T any](read func() ([]T, error)) (all []T, err error) {
 		}
 	}
 	return nil, err
+}
+
+// index is that of an interface.
+func (n *node) index(name string) (uint32, error) {
+	h, err := n.netlink()
+	if err != nil {
+		return 0, err
+	}
+	defer h.Close()
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return 0, err
+	}
+	return uint32(link.Attrs().Index), nil
 }

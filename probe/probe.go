@@ -3,7 +3,7 @@
 // It knows the verbs of `tests:`: how a request is sent from inside a node, how
 // it is seen to arrive at another one and what its answer means, and the forms
 // of a report. It must not know how a lab is made: it opens namespaces that
-// are there and changes nothing in them, but for what a scenario asks for, which
+// are there, and leaves them as they were, but for what a scenario asks for, which
 // it leaves to its caller.
 package probe
 
@@ -16,6 +16,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"nslab/netsetup/netns"
 	"nslab/topology"
@@ -60,10 +62,15 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	}
 	r := &runner{lab: lab, opts: o, nodes: make(map[string]*node, len(lab.Nodes)), listeners: make(map[listenerKey]*listener)}
 	for _, n := range lab.Nodes {
-		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open}
+		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open, run: r}
 	}
 	defer r.close()
 	r.files = fileBudget(max(1, o.Parallel, len(lab.Scenario)))
+	stamps, err := keepTimestamps()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(stamps)
 
 	started := time.Now()
 	report := &Report{Lab: lab.Name, File: lab.File, Started: started}
@@ -242,10 +249,41 @@ func (r *runner) runItem(ctx context.Context, it *item) {
 	if err != nil {
 		for _, j := range it.jobs {
 			r.conclude(ctx, j, broken("%v", err))
+			r.tell(j.c)
 		}
 		return
 	}
 	defer v.close()
+	var failures []*failure
+	var failedMu sync.Mutex
+	// done writes down the last result of a job. The first that fail are looked
+	// into when all are done.
+	done := func(j *job, res result) {
+		r.conclude(ctx, j, res)
+		if j.c.Outcome == Fail && canLookInto(t.Verb) && ctx.Err() == nil {
+			failedMu.Lock()
+			defer failedMu.Unlock()
+			if len(failures) < maxLookedInto {
+				failures = append(failures, &failure{job: j, res: res})
+				return
+			}
+		}
+		if j.c.Outcome != Pass && ctx.Err() == nil {
+			j.c.Details = append(j.c.Details, r.explain(j, res)...)
+			if j.c.Outcome == Fail && canLookInto(t.Verb) {
+				j.c.Details = append(j.c.Details, fmt.Sprintf("not tried again: of each item the first %d that fail are", maxLookedInto))
+			}
+		}
+		r.tell(j.c)
+	}
+	defer func() {
+		if len(failures) > 0 {
+			r.lookInto(ctx, t, failures)
+		}
+		for _, f := range failures {
+			r.tell(f.c)
+		}
+	}()
 	end := time.Now().Add(t.Within)
 	left := it.jobs
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {
@@ -262,7 +300,7 @@ func (r *runner) runItem(ctx context.Context, it *item) {
 			}
 			passed := judge(t.Expect, res).outcome == Pass
 			if ctx.Err() != nil || j.settled(passed) || !passed && !time.Now().Before(end) {
-				r.conclude(ctx, j, res)
+				done(j, res)
 				return
 			}
 			mu.Lock()
@@ -313,16 +351,12 @@ func (r *runner) conclude(ctx context.Context, j *job, res result) {
 	j.c.Outcome, j.c.Message = verdict.outcome, verdict.message
 	if verdict.outcome != Pass {
 		j.c.Details = res.details
-		if ctx.Err() == nil {
-			j.c.Details = append(j.c.Details, r.explain(j, res)...)
-		}
 	} else {
 		j.c.RTT = res.rtt
 	}
 	if !res.ended.IsZero() {
 		j.c.Duration = res.ended.Sub(j.began)
 	}
-	r.tell(j.c)
 }
 
 // tell reports the progress by one case.

@@ -64,6 +64,10 @@ type Case struct {
 	Attempts int           // tries; 0: none could begin
 	Message  string        // why it did not pass, in a line
 	Details  []string      // what was sent and what came back, a line each
+
+	// Explanation is where a failed case was lost; nil where that was not looked
+	// into. Details have it too.
+	Explanation *Explanation
 }
 
 // report and case as JSON has them. The names are public: they are only added
@@ -107,6 +111,8 @@ type caseJSON struct {
 	Attempts   int      `json:"attempts"`
 	Message    string   `json:"message,omitempty"`
 	Details    []string `json:"details,omitempty"`
+
+	Explanation *explanationJSON `json:"explanation,omitempty"`
 }
 
 // MarshalJSON gives one object:
@@ -132,6 +138,21 @@ type caseJSON struct {
 //	  rtt_ms            mean round-trip time in milliseconds; absent without an answer
 //	  attempts          how often it was tried
 //	  message, details  why it did not pass; absent of a pass
+//	  explanation       of the first failed cases of an item, what a second try showed;
+//	                    what is not known is absent
+//	    sent            what is sent, from where, to where
+//	    second_try      why there was none or it says nothing, or that it passed
+//	    second_try_passed  true
+//	    way, back       where the request, and what came back for it, were seen, in order:
+//	                    each node, interface, direction (in, out)
+//	    last_seen       the last of these places: of the way, or of the answer if the
+//	                    request arrived
+//	    rules           that kept the packet there: node, family, table, chain, handle
+//	                    (absent of the chain's policy), verdict, rule (its text), and
+//	                    file, line, column where the file has it
+//	    routes          the routes and neighbours used, a line each
+//	    counters        of the kernel that grew where it was last seen: node, name, by
+//	    notes           what else was noticed, a line each
 //	flakes              cases that passed in some rounds of --repeat only; absent without
 //	                    any: name, line, column, passed (how many rounds), rounds
 func (r *Report) MarshalJSON() ([]byte, error) { return json.Marshal(r.wire()) }
@@ -147,6 +168,7 @@ func (r *Report) wire() reportJSON {
 			Address: c.Address, Family: c.Family, Line: c.Pos.Line, Column: c.Pos.Col,
 			Expect: c.Expect, Outcome: c.Outcome, DurationMS: milliseconds(c.Duration),
 			RTTMS: milliseconds(c.RTT), Attempts: c.Attempts, Message: c.Message, Details: c.Details,
+			Explanation: c.Explanation.wire(),
 		}
 	}
 	for _, f := range r.Flakes() {

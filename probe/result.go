@@ -104,6 +104,9 @@ type job struct {
 	holds time.Time // since when it passes; zero: it does not
 	held  time.Time // since when it passed, the last time that it did
 
+	watched bool    // its requests are written down in flows
+	flows   []*flow // of one try
+
 	doubted   bool // see refusals.doubt
 	doubtedAt int
 }

@@ -20,6 +20,20 @@ func growReceiveBuffer(fd int) {
 	}
 }
 
+// keepTimestamps opens a socket that has the kernel write the time on all packets
+// as long as it is open. The kernel begins to some time after it is asked to; a
+// packet without a time gets that of being read (net/socket.c:__sock_recv_timestamp).
+func keepTimestamps() (fd int, err error) {
+	if fd, err = newSocket(false, unix.SOCK_DGRAM, 0); err != nil {
+		return -1, err
+	}
+	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("ask for the times of packets: %s", errnoText(err))
+	}
+	return fd, nil
+}
+
 // dropped is how many packets a socket lost because its buffer was full.
 func dropped(fd int) (uint32, error) {
 	var info [9]uint32 // SK_MEMINFO_VARS of linux/sock_diag.h

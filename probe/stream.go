@@ -33,6 +33,14 @@ type stream struct {
 	test      *topology.Test
 	service   service
 	listeners map[listenerKey]*listener
+	far       map[farKey]*arrivals
+	unheard   bool // it is to be seen that requests do not arrive
+}
+
+// farKey is what jobs share the arrivals of their targets by.
+type farKey struct {
+	node *node
+	v6   bool
 }
 
 // Files that a connection needs: its own, and that of its other end.
@@ -44,7 +52,8 @@ func newStream(r *runner, t *topology.Test) *stream {
 		tcp: t.Verb == topology.TCP, serve: t.Listen, timeout: t.Timeout,
 		slots:     make(chan struct{}, max(1, min(4096, r.files/filesPerStream/2))),
 		young:     make(chan struct{}, maxWindow/2),
-		listeners: make(map[listenerKey]*listener),
+		listeners: make(map[listenerKey]*listener), far: make(map[farKey]*arrivals),
+		unheard: t.Expect == expectFail || t.Expect == expectDrop,
 	}
 	if t.Payload != "" {
 		s.payload = []byte(t.Payload)
@@ -55,6 +64,9 @@ func newStream(r *runner, t *topology.Test) *stream {
 func (s *stream) close() {
 	for _, l := range s.listeners {
 		s.runner.release(l)
+	}
+	for _, a := range s.far {
+		a.close()
 	}
 }
 
@@ -73,6 +85,10 @@ func (s *stream) try(ctx context.Context, jobs []*job, report func(*job, result)
 	}
 	for _, j := range jobs {
 		listeners, err := s.listen(j)
+		var far []*arrivals
+		if err == nil {
+			far, err = s.farSide(j, listeners)
+		}
 		if err != nil {
 			report(j, broken("%v", err))
 			continue
@@ -87,13 +103,13 @@ func (s *stream) try(ctx context.Context, jobs []*job, report func(*job, result)
 			grown := sync.OnceFunc(func() { <-s.young })
 			defer time.AfterFunc(youth, grown).Stop()
 			defer grown()
-			res := s.attempt(ctx, j, listeners)
+			res := s.attempt(ctx, j, listeners, far)
 			began := res.began
 			for range maxExtensions {
 				if !late(res, s.timeout) && !(res.silent && dropping()) {
 					break
 				}
-				res = s.attempt(ctx, j, listeners)
+				res = s.attempt(ctx, j, listeners, far)
 			}
 			res.began = began
 			report(j, res)
@@ -142,32 +158,60 @@ func (s *stream) serves(n *node) bool {
 	return *s.serve
 }
 
-// attempt makes one connection, or sends one datagram, and asks the listeners
-// whether it arrived where there was no answer.
-func (s *stream) attempt(ctx context.Context, j *job, listeners []*listener) result {
-	c := &client{stream: s, job: j, listeners: listeners}
+// farSide is where a request is seen to arrive: at the listeners, and, where it
+// is not to arrive, at whatever port of the target.
+func (s *stream) farSide(j *job, listeners []*listener) ([]*arrivals, error) {
+	var all []*arrivals
+	for _, l := range listeners {
+		all = append(all, l.arrivals)
+	}
+	if !s.unheard {
+		return all, nil
+	}
+	for _, n := range j.owners {
+		key := farKey{n, j.ipv6}
+		a, ok := s.far[key]
+		if !ok {
+			var err error
+			if a, err = openArrivals(n, j.ipv6, s.tcp, &s.runner.panics); err != nil {
+				return nil, err
+			}
+			s.far[key] = a
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// attempt makes one connection, or sends one datagram, and looks whether it
+// arrived where there was no answer.
+func (s *stream) attempt(ctx context.Context, j *job, listeners []*listener, far []*arrivals) result {
+	c := &client{stream: s, job: j, listeners: listeners, far: far}
 	if err := ctx.Err(); err != nil {
 		return broken("not finished: %v", err)
 	}
 	res := c.run(ctx)
 	res.began, res.ended = c.began, time.Now()
-	if res.seen != answered && c.local.Addr().IsValid() {
-		res.details = []string{fmt.Sprintf("sent from %s to %s", c.local, netip.AddrPortFrom(j.to.addr, uint16(j.to.port)))}
-	}
-	if res.seen&(lost|refused) == 0 || len(listeners) == 0 {
+	if res.seen&(lost|refused) == 0 {
 		return res
 	}
-	for _, l := range listeners {
-		saw, err := l.saw(c.local, c.began)
+	what := "the request"
+	if s.tcp {
+		what = "the request (SYN)"
+	}
+	for _, a := range far {
+		saw, err := a.saw(c.local, c.began)
 		switch {
 		case err != nil:
 			return broken("%v", err)
-		case saw && s.tcp:
-			res.silent = false
-			res.seen, res.what = arrived, fmt.Sprintf("the request (SYN) reached %s, its answer did not come back: %s", l.node.name, res.what)
+		case saw && res.seen == refused:
+			res.seen, res.what = arrived, fmt.Sprintf("%s reached %s: %s", what, a.node.name, res.what)
 		case saw:
 			res.silent = false
-			res.seen, res.what = arrived, fmt.Sprintf("the request reached %s, its answer did not come back: %s", l.node.name, res.what)
+			res.seen, res.what = arrived, fmt.Sprintf("%s reached %s, its answer did not come back: %s", what, a.node.name, res.what)
+		}
+		if saw {
+			return res
 		}
 	}
 	return res
@@ -178,6 +222,7 @@ type client struct {
 	*stream
 	job       *job
 	listeners []*listener
+	far       []*arrivals
 	began     time.Time
 	file      *os.File
 	raw       syscall.RawConn
@@ -255,8 +300,11 @@ func (c *client) connect(fd int) error {
 	}
 	if sa, err := unix.Getsockname(fd); err == nil {
 		c.local = addrPort(sa)
-		for _, l := range c.listeners {
-			l.claim(c.local)
+		if c.job.watched {
+			c.job.flows = append(c.job.flows, &flow{local: netip.AddrPortFrom(c.local.Addr().WithZone(""), c.local.Port())})
+		}
+		for _, a := range c.far {
+			a.claim(c.local)
 		}
 	}
 	return nil

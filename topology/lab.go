@@ -298,7 +298,7 @@ type Test struct {
 	RTT      *Measure      // Ping: mean round-trip time in ns; nil: not checked
 
 	Payload string // TCP, UDP
-	Listen  *bool  // TCP, UDP (nil: on targets that run no processes); HTTP, DNS (Resolve: never nil)
+	Listen  *bool  // TCP, UDP: nil: on targets that run no processes; HTTP, DNS: nil: false
 
 	Status  int      // HTTP; 0: not given (Resolve: 200)
 	Body    string   // HTTP: regular expression, as Stdout; "": anything

@@ -74,11 +74,9 @@ func (r *resolver) resolveTest(t *Test, path string, budget *int) {
 		}
 	case HTTP:
 		t.Status = cmp.Or(t.Status, 200)
-		t.Listen = cmp.Or(t.Listen, &no)
 	case DNS:
 		t.Type = cmp.Or(t.Type, recordType(t.Answer))
-		t.Listen = cmp.Or(t.Listen, &no)
-		if *t.Listen && len(t.Answer) == 0 {
+		if t.Listen != nil && *t.Listen && len(t.Answer) == 0 {
 			r.errorf(t.Pos, path, "such as `answer: 10.0.0.1`", "with `listen: true` the test's own server says what `answer` has, and there is none")
 		}
 	}

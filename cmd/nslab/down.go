@@ -13,6 +13,8 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/cgroup"
+	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
@@ -131,7 +133,11 @@ func allLabs(ctx context.Context, k *kernel.Kernel) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	labs = append(labs, recorded...)
+	grouped, err := cgroup.Labs()
+	if err != nil {
+		return nil, err
+	}
+	labs = slices.Concat(labs, recorded, grouped)
 	for _, name := range unfinished {
 		if lab, _, ok := strings.Cut(name, "."); ok && topology.CheckLabName(lab) == nil {
 			labs = append(labs, lab)
@@ -163,9 +169,11 @@ func (a *app) down(ctx context.Context, k *kernel.Kernel, lab string, bar *progr
 // that may have something of it.
 func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, joined []string, bar *progress) (found bool, err error) {
 	defer bar.finish(lab)
-	found, err = netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined})
-	if left := new(netsetup.LeftError); err != nil && !(errors.As(err, &left) && len(left.Left) == 0) {
-		return found, err
+	ran, err := supervisor.End(ctx, lab)
+	found, downErr := netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined})
+	found = found || ran
+	if left := new(netsetup.LeftError); downErr != nil && !(errors.As(downErr, &left) && len(left.Left) == 0) {
+		return found, errors.Join(err, downErr)
 	}
-	return found, errors.Join(err, netns.Tidy(lab+"."), netsetup.RemoveFiles(lab))
+	return found, errors.Join(err, downErr, netns.Tidy(lab+"."), netsetup.RemoveFiles(lab))
 }

@@ -16,6 +16,8 @@ import (
 	"nslab/netsetup/bug"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
+	"nslab/netsetup/proc/cgroup"
+	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
@@ -116,6 +118,8 @@ func exitStatus(err error) int {
 		missing   *netsetup.MissingInterfaceError
 		left      *netsetup.LeftError
 		unsettled *netsetup.UnsettledError
+		process   *supervisor.Failure
+		setup     *setupError
 	)
 	switch {
 	case err == nil:
@@ -139,7 +143,7 @@ func exitStatus(err error) int {
 	case hostHint(err) != "":
 		return statusHost
 	case errors.As(err, &rolled), errors.As(err, &left), errors.As(err, &unsettled),
-		errors.As(err, &op), errors.As(err, &notOurs):
+		errors.As(err, &op), errors.As(err, &notOurs), errors.As(err, &process), errors.As(err, &setup):
 		return statusKernel
 	}
 	return statusHost
@@ -176,7 +180,10 @@ const bugHint = "please report it, with what -v prints; `nslab down LAB` removes
 func hostHint(err error) string {
 	var limit *netns.LimitError
 	var privilege *netns.PrivilegeError
+	var cgroups *cgroup.MissingError
 	switch {
+	case errors.As(err, &cgroups):
+		return cgroups.Hint
 	case errors.As(err, &limit):
 		return limit.Hint
 	case errors.As(err, &privilege):

@@ -17,6 +17,7 @@ import (
 
 	"nslab/netsetup/bug"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/supervisor"
 )
 
 // app is one run of the program: its streams and the common flags.
@@ -38,6 +39,9 @@ type app struct {
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == netns.HolderArg {
 		os.Exit(netns.RunHolder())
+	}
+	if len(os.Args) == 3 && os.Args[0] == "nslab:" && os.Args[2] == supervisor.Arg {
+		os.Exit(supervisor.Run(os.Args[1]))
 	}
 	a := &app{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(a.main())
@@ -140,6 +144,7 @@ folder, else the one running lab.`,
 	for _, verb := range []*cobra.Command{
 		a.upCommand(), a.downCommand(), a.planCommand(), a.testCommand(), a.validateCommand(),
 		a.psCommand(), a.inspectCommand(), a.linkCommand(), a.execCommand(), a.shellCommand(),
+		a.logsCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(),
 		a.generateCommand(), a.labsCommand(), a.doctorCommand(),
 		a.versionCommand(), a.completionCommand(), a.schemaCommand(),
 	} {

@@ -220,7 +220,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 		return nil, err
 	}
 	defer unlock(lock, &err)
-	have, plan, err := differences(ctx, k, src.want)
+	have, plan, err := differences(ctx, k, src)
 	if err != nil {
 		return nil, err
 	}

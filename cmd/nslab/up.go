@@ -11,6 +11,7 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
@@ -75,7 +76,16 @@ func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netset
 	opt.Save = func() error { return netsetup.SaveFile(src.lab.Name, fromAnywhere(src.lab.File), src.data) }
 	defer bar.finish(src.lab.Name)
 	src.want.Before = before(src)
+	processes, err := supervisor.List(ctx, src.lab.Name)
+	if err != nil {
+		return nil, err
+	}
+	opt.Then = func(ctx context.Context, plan *netsetup.Plan) error { return runMachines(ctx, src, plan) }
+	opt.Undo = func(ctx context.Context) error { return undoMachines(ctx, src.lab.Name) }
 	plan, err := netsetup.Up(ctx, k, src.want, opt)
+	if err == nil {
+		plan.Processes = processLines(processes, src)
+	}
 	var failed *netsetup.RolledBackError
 	if errors.As(err, &failed) && failed.Kept {
 		err = errors.Join(err, opt.Save())

@@ -192,8 +192,8 @@ func mounts(s *State) error {
 	return nil
 }
 
-// cgroupPrefix begins the names of nslab's control groups. Others come and go
-// with what else the host does.
+// cgroupPrefix begins the names of nslab's control groups, which have those of labs
+// and nodes in them. Others come and go with what else the host does.
 const cgroupPrefix = "nslab"
 
 // cgroups lists nslab's in every hierarchy that is mounted here.
@@ -220,7 +220,7 @@ func (s *State) cgroupsOf(mount string) error {
 			return nil // it went meanwhile
 		case err != nil:
 			return err
-		case d.IsDir() && path != mount && strings.HasPrefix(d.Name(), cgroupPrefix):
+		case d.IsDir() && strings.Contains(strings.TrimPrefix(path, mount), "/"+cgroupPrefix):
 			s.add("cgroup %s", path)
 		}
 		return nil
