@@ -60,10 +60,7 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	if len(lab.Scenario) > 0 && (o.Change == nil || o.Undo == nil) {
 		return nil, errors.New("probe: Options.Change or Undo is nil")
 	}
-	r := &runner{lab: lab, opts: o, nodes: make(map[string]*node, len(lab.Nodes)), listeners: make(map[listenerKey]*listener)}
-	for _, n := range lab.Nodes {
-		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open, run: r}
-	}
+	r := newRunner(lab, o)
 	defer r.close()
 	r.files = fileBudget(max(1, o.Parallel, len(lab.Scenario)))
 	stamps, err := keepTimestamps()
@@ -94,6 +91,17 @@ func Run(ctx context.Context, lab *topology.Lab, o Options) (*Report, error) {
 	return report, ctx.Err()
 }
 
+func newRunner(lab *topology.Lab, o Options) *runner {
+	r := &runner{
+		lab: lab, opts: o, nodes: make(map[string]*node, len(lab.Nodes)),
+		listeners: make(map[listenerKey]*listener), neighbors: neighborTables{read: readNeighborTables},
+	}
+	for _, n := range lab.Nodes {
+		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open, run: r}
+	}
+	return r
+}
+
 // runner is one Run.
 type runner struct {
 	lab   *topology.Lab
@@ -106,6 +114,7 @@ type runner struct {
 	total int
 
 	refusals  refusals
+	neighbors neighborTables
 	explained atomic.Int32                  // how many cases
 	stopped   atomic.Pointer[topology.Test] // the one with stop_on_fail that did not pass
 	panics    panics
@@ -348,7 +357,7 @@ func (r *runner) conclude(ctx context.Context, j *job, res result) {
 	if verdict.outcome == Fail && !j.held.IsZero() {
 		verdict.message = fmt.Sprintf("it passed, and not %s later any more: %s", time.Since(j.held).Round(time.Millisecond), verdict.message)
 	}
-	j.c.Outcome, j.c.Message = verdict.outcome, verdict.message
+	j.c.Outcome, j.c.Message, j.c.Rate = verdict.outcome, verdict.message, res.rate
 	if verdict.outcome != Pass {
 		j.c.Details = res.details
 	} else {

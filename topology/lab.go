@@ -262,15 +262,16 @@ type Endpoint struct {
 
 // Test verbs of this version.
 const (
-	Ping    = "ping"
-	TCP     = "tcp"
-	UDP     = "udp"
-	HTTP    = "http"
-	DNS     = "dns"
-	Path    = "path"
-	MTU     = "mtu"
-	RouteTo = "route"
-	Exec    = "exec"
+	Ping      = "ping"
+	TCP       = "tcp"
+	UDP       = "udp"
+	HTTP      = "http"
+	DNS       = "dns"
+	Path      = "path"
+	MTU       = "mtu"
+	Bandwidth = "bandwidth"
+	RouteTo   = "route"
+	Exec      = "exec"
 )
 
 // Test is one item of `tests:`.
@@ -310,6 +311,10 @@ type Test struct {
 
 	Hops  []Text // Path: the routers in order, each a node or an address
 	Bytes int    // MTU: the largest packet that passes, with its IP header
+
+	Rate    *Measure      // Bandwidth: payload in bits per second
+	For     time.Duration // Bandwidth: how long it is measured; 0: not given (Resolve: 3s)
+	OverUDP bool          // Bandwidth
 
 	Command []string // Exec: argv; a shell string became /bin/sh -c
 	Exit    int      // Exec

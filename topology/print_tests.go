@@ -93,6 +93,11 @@ func testFields(t *Test, at string) string {
 		f.add("via", side(t.Hops))
 	}
 	f.int("bytes", t.Bytes)
+	if t.Verb == Bandwidth {
+		f.add("rate", quoted(t.Rate.Text))
+		f.add("for", t.For.String())
+		f.flag("udp", t.OverUDP)
+	}
 	if t.Verb == Exec {
 		argv := make([]string, len(t.Command))
 		for i, a := range t.Command {

@@ -19,6 +19,9 @@ const (
 	defaultInterval = 10 * time.Millisecond
 )
 
+// defaultFor is how long a bandwidth is measured.
+const defaultFor = 3 * time.Second
+
 // recordType is what a DNS test asks for where it does not say.
 func recordType(answer []string) string {
 	for _, text := range answer {
@@ -72,6 +75,8 @@ func (r *resolver) resolveTest(t *Test, path string, budget *int) {
 		if t.Expect != "pass" && (t.Loss != nil || t.RTT != nil) {
 			r.errorf(t.Pos, path, "leave `expect` out", "`loss` and `rtt` are of echoes that return; expect: %s is that none does", t.Expect)
 		}
+	case Bandwidth:
+		t.For = cmp.Or(t.For, defaultFor)
 	case HTTP:
 		t.Status = cmp.Or(t.Status, 200)
 	case DNS:
