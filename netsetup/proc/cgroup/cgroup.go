@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 )
 
 // Group is the cgroup of a node.
@@ -138,7 +139,7 @@ func (g *Group) make(m *mounts, limits netsetup.Limits) error {
 // takes the empty ones above it away, may come in between.
 func makeDir(dir string) error {
 	for try := 1; ; try++ {
-		err := os.MkdirAll(dir, 0o755)
+		err := failpoint.Around("cgroup.make", func() error { return os.MkdirAll(dir, 0o755) })
 		if try == 10 || !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -268,8 +269,10 @@ func write(path, text string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = f.WriteString(text)
-	return err
+	return failpoint.Around("cgroup.write", func() error {
+		_, err := f.WriteString(text)
+		return err
+	})
 }
 
 // Nodes gives the names of all cgroups that are of a lab, sorted.
