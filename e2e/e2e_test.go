@@ -31,6 +31,7 @@ func TestProgram(t *testing.T) {
 	t.Run("labs", testLabs)
 	t.Run("documents", testDocuments)
 	t.Run("walk", testWalk)
+	t.Run("mutants", testMutants)
 }
 
 // commonDir is a temporary directory that every user can enter, as the scripts
