@@ -198,6 +198,7 @@ func (b *burst) send() time.Duration {
 		}
 		if e.sent.IsZero() {
 			e.sent, e.wall = now, now.Round(0)
+			e.firstFulls = b.runner.neighbors.table(e.sock.key.ipv6).fulls
 			b.sent = append(b.sent, e)
 			if e.ping.began.IsZero() {
 				e.ping.began = now
@@ -209,6 +210,7 @@ func (b *burst) send() time.Duration {
 			e.young = now
 		}
 		e.drops = b.backlog.dropped
+		e.fulls = b.runner.neighbors.table(e.sock.key.ipv6).fulls
 		b.transmit(e)
 	}
 	return 0
@@ -311,11 +313,11 @@ func (b *burst) droppedSince(e *echo) bool {
 
 func (b *burst) expire(e *echo) {
 	if e.busy != nil {
-		b.end(e, unable, fmt.Sprintf("the kernel of %s had no buffer for the request: %s; the neighbour table may be full (net.%s.neigh.default.gc_thresh3)",
-			e.sock.key.node.name, errnoText(e.busy), e.ping.c.Family))
+		b.end(e, unable, noBuffer(e.sock.key.node.name, e.ping.c.Family, b.runner.neighbors.table(e.sock.key.ipv6), e.firstFulls))
 		return
 	}
-	if e.extended < maxExtensions && b.droppedSince(e) {
+	full := b.runner.neighbors.table(e.sock.key.ipv6).fulls > e.fulls
+	if e.extended < maxExtensions && (full || b.droppedSince(e)) {
 		e.extended++
 		e.sent, e.due = time.Time{}, time.Now()
 		b.pending = append(b.pending, e)
@@ -327,8 +329,12 @@ func (b *burst) expire(e *echo) {
 	if e.done {
 		return
 	}
-	e.silent = true
-	b.end(e, lost, fmt.Sprintf("no answer within %s", b.timeout))
+	res := result{seen: lost, silent: true, what: fmt.Sprintf("no answer within %s", b.timeout)}
+	if full {
+		res = res.fullTable(b.test, e.ping.c.Family, b.runner.neighbors.table(e.sock.key.ipv6))
+	}
+	e.silent = res.silent
+	b.end(e, res.seen, res.what)
 }
 
 // end gives an echo its result. Whether one that was not answered arrived is

@@ -206,7 +206,7 @@ func (b *burst) seeError(e *echo, p packet, from netip.Addr) {
 		return
 	}
 	if !e.done {
-		b.runner.refusals.add()
+		b.runner.refusals.add(e.sock.key.node, from)
 		if p.exceeded {
 			e.router = from
 		}

@@ -394,7 +394,7 @@ func TestErrors(t *testing.T) {
 		l.one(testItem("ping", "a", "c", 0, set)).mustBe(t, Error, `the lab has no node "c"`)
 		l.one(testItem("ping", "a", "a", 0, set)).mustBe(t, Error, "it has no pair of different nodes")
 		l.one(testItem("ping", "a", "b:eth7", 0, set)).mustBe(t, Error, "look up b:eth7")
-		l.one(testItem("bandwidth", "a", "b", 0, set)).mustBe(t, Error, `the verb "bandwidth" is not supported yet`)
+		l.one(testItem("teleport", "a", "b", 0, set)).mustBe(t, Error, `the verb "teleport" is not supported yet`)
 		l.do("b", "ip address del 10.0.0.2/24 dev eth0")
 		l.one(testItem("tcp", "a", "b", 80, set)).mustBe(t, Error, "10.0.0.2 is not an address of b now")
 		l.do("b", "ip address add 10.0.0.2/24 dev eth0")
@@ -415,13 +415,11 @@ func TestErrors(t *testing.T) {
 // TestFewFiles has less files than sockets are needed.
 func TestFewFiles(t *testing.T) {
 	l := meshLab(t, 6, true)
-	r := &runner{lab: l.Lab, opts: Options{Open: l.open}, nodes: make(map[string]*node), files: 3, listeners: make(map[listenerKey]*listener)}
-	for _, n := range l.Nodes {
-		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: l.open}
-	}
+	r := newRunner(l.Lab, Options{Open: l.open})
+	r.files = 3
 	defer r.close()
 	l.Tests = []*topology.Test{l.mesh("ping", 0), l.mesh("tcp", 80), l.mesh("udp", 53)}
-	items := r.items()
+	items := r.rounds()[0].items
 	l.settle()
 	r.runItems(context.Background(), items)
 	for _, it := range items {

@@ -28,15 +28,28 @@ type result struct {
 	what    string // one line: what came back; of answered, may be empty
 	details []string
 	rtt     time.Duration
+	rate    float64 // bits per second; 0: not measured
 	began   time.Time
 	ended   time.Time
 	silent  bool // lost, and not because the sender's kernel said so
+	busy    bool // unable, because the sender's kernel had no buffer
 }
 
 // broken is the result of a try that could not be carried out.
 func broken(format string, args ...any) result {
 	now := time.Now()
 	return result{seen: unable, what: fmt.Sprintf(format, args...), began: now, ended: now}
+}
+
+// fullTable brings in that the table of neighbours was full while a request met
+// silence: somebody on the way may have known no neighbour to send it on to. A
+// failure is told of with that; that it was filtered is not known any more.
+func (res result) fullTable(t *topology.Test, family string, table neighborTable) result {
+	res.what += "; meanwhile " + table.text(family)
+	if t.Expect != expectPass && t.Expect != "" {
+		res.seen, res.silent = unable, false
+	}
+	return res
 }
 
 type verdict struct {

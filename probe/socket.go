@@ -119,7 +119,9 @@ func sendError(node string, err error) result {
 			return result{seen: refused, what: fmt.Sprintf("the kernel of %s refused it: %s", node, text)}
 		}
 	}
-	return broken("send from %s: %s", node, text)
+	res := broken("send from %s: %s", node, text)
+	res.busy = errno == unix.ENOBUFS
+	return res
 }
 
 // errnoText is an errno with its name.

@@ -103,19 +103,40 @@ func (s *stream) try(ctx context.Context, jobs []*job, report func(*job, result)
 			grown := sync.OnceFunc(func() { <-s.young })
 			defer time.AfterFunc(youth, grown).Stop()
 			defer grown()
-			res := s.attempt(ctx, j, listeners, far)
-			began := res.began
-			for range maxExtensions {
-				if !late(res, s.timeout) && !(res.silent && dropping()) {
-					break
-				}
-				res = s.attempt(ctx, j, listeners, far)
-			}
-			res.began = began
-			report(j, res)
+			report(j, s.persist(ctx, j, listeners, far, dropping))
 		}()
 	}
 	wg.Wait()
+}
+
+// persist attempts again what this host may have lost: where the sender's kernel
+// had no buffer, until its time is over; where there was silence and a queue or the
+// table of neighbours was full, a few times.
+func (s *stream) persist(ctx context.Context, j *job, listeners []*listener, far []*arrivals, dropping func() bool) result {
+	first := s.runner.neighbors.table(j.ipv6).fulls
+	fulls := first
+	res := s.attempt(ctx, j, listeners, far)
+	began := res.began
+	for end := began.Add(s.timeout); res.busy && time.Now().Before(end) && ctx.Err() == nil; {
+		time.Sleep(shortPause)
+		res = s.attempt(ctx, j, listeners, far)
+	}
+	full := func() bool { return s.runner.neighbors.table(j.ipv6).fulls > fulls }
+	for range maxExtensions {
+		if !late(res, s.timeout) && !(res.silent && (dropping() || full())) {
+			break
+		}
+		fulls = s.runner.neighbors.table(j.ipv6).fulls
+		res = s.attempt(ctx, j, listeners, far)
+	}
+	switch {
+	case res.busy:
+		res = broken("%s", noBuffer(j.from.node.name, j.c.Family, s.runner.neighbors.table(j.ipv6), first))
+	case res.silent && full():
+		res = res.fullTable(j.test, j.c.Family, s.runner.neighbors.table(j.ipv6))
+	}
+	res.began = began
+	return res
 }
 
 // late reports whether an attempt ended so long after its time that this
@@ -410,7 +431,7 @@ func (c *client) failure(err error) result {
 		if e.from == c.local.Addr() {
 			return result{seen: refused, what: fmt.Sprintf("the kernel of %s refused it: %s", c.job.from.node.name, e.text)}
 		}
-		c.runner.refusals.add()
+		c.runner.refusals.add(c.job.from.node, e.from)
 		return result{seen: refused, what: fmt.Sprintf("%s answered: %s", e.from, e.text)}
 	}
 	switch {

@@ -74,7 +74,7 @@ func TestSurvived(t *testing.T) {
 		t.Errorf("survived gives %v, want the error of f", err)
 	}
 	err := survived("campus", func() error { panic("a mistake") })
-	if err == nil || !strings.HasPrefix(err.Error(), "test campus: a mistake\nhint: ") {
+	if err == nil || !strings.HasPrefix(errorText(err), "test campus: this is a bug in nslab: a mistake\nhint: ") || exitStatus(err) != statusKernel {
 		t.Errorf("survived gives %v, want an error with the panic", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nslab/netsetup"
+	"nslab/netsetup/bug"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
 	"nslab/probe"
@@ -43,7 +44,8 @@ func (a *app) testCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [FILE|LAB]...",
 		Short: "Run the tests of labs",
-		Long: `Runs the tests that the files hold; several files side by side, with one summary.
+		Long: `Runs the tests that the files hold, and then their scenarios, whose changes are
+undone at the end; several files side by side, with one summary.
 A running lab is tested as it is, and refused with exit status 6 if it differs
 from its file. A lab that does not run is brought up, and taken down after its
 tests, whatever happens. In GitHub Actions (GITHUB_ACTIONS, GITHUB_STEP_SUMMARY)
@@ -196,13 +198,12 @@ func (a *app) testEach(ctx context.Context, sources []*source, opt testOptions) 
 
 // survived calls f, and makes an error of a panic: the labs that are tested beside
 // this one have to be taken down, too.
-func survived(lab string, f func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("test %s: %v\nhint: this is a mistake in nslab; please report it, with the lines above", lab, v)
-		}
-	}()
-	return f()
+func survived(lab string, f func() error) error {
+	err := bug.Guard(f)
+	if bug.In(err) != nil {
+		return fmt.Errorf("test %s: %w", lab, err)
+	}
+	return err
 }
 
 // testLab tests one lab, and brings it up and takes it down for that if it does
@@ -218,8 +219,8 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Unlock()
-	have, plan, err := differences(ctx, k, src.want)
+	defer unlock(lock, &err)
+	have, plan, err := differences(ctx, k, src)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +240,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 			}
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTime)
 			defer cancel()
-			_, downErr := a.remove(ctx, k, lab, bar)
+			_, downErr := a.remove(ctx, k, lab, joined(lab), bar)
 			err = errors.Join(err, downErr)
 		}()
 	}
@@ -248,11 +249,13 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	doing := lab + ": tests"
 	o.Progress = bar.tests(doing)
 	defer bar.finish(doing)
+	s := scenario{k: k, src: src, ctx: ctx}
+	o.Change, o.Undo = s.change, s.undo
 	report, err = probe.Run(ctx, src.lab, o)
 	if report != nil && ctx.Err() != nil {
 		err = nil // the report has what was not finished, and why
 	}
-	return report, err
+	return report, errors.Join(err, s.err)
 }
 
 // runs reports whether any namespace of the lab's own is there.
