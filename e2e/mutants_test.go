@@ -37,10 +37,28 @@ func (m mutant) names(line string) bool {
 			return false
 		}
 	}
+	if slices.Contains(partingHops(line), m.node) {
+		return true
+	}
 	in := func(node string, signs []string) bool {
 		return node != "" && hasWord(line, node) && slices.ContainsFunc(signs, func(s string) bool { return hasWord(line, s) })
 	}
 	return in(m.node, m.signs) || in(m.peer, m.peerSigns)
+}
+
+// partingHops are, of what the verb path reports, the last hop that is as expected
+// and the one that should follow.
+func partingHops(line string) []string {
+	are, expected, ok := strings.Cut(strings.TrimPrefix(line, "the hops are "), "; expected ")
+	if !ok {
+		return nil
+	}
+	got, want := strings.Split(are, ", "), strings.Split(expected, ", ")
+	i := 0
+	for i < min(len(got), len(want)) && got[i] == want[i] {
+		i++
+	}
+	return want[max(0, i-1):min(i+1, len(want))]
 }
 
 // hasWord reports whether text has word, and not as a part of another.
@@ -92,16 +110,12 @@ func interfaceOf(n *topology.Node, name string) *topology.Interface {
 	return n.Interfaces[i]
 }
 
-// silentHop is a router on a path that says nothing; the one that should be in its
-// place is in the same line.
-const silentHop = "*"
-
 // routeMutants break the routes of a node.
 func routeMutants(l *topology.Lab, n *topology.Node) []mutant {
 	var all []mutant
 	for i, r := range n.Routes {
 		place := fmt.Sprintf("%s: %s %s table %d", n.Name, r.Type, r.To, r.Table)
-		signs := []string{r.To.String(), "unreachable", "no route", silentHop}
+		signs := []string{r.To.String(), "unreachable", "no route"}
 		for _, h := range r.Nexthops {
 			place += fmt.Sprintf(" via %s dev %s", h.Via, h.Dev)
 		}
@@ -122,7 +136,7 @@ func routeMutants(l *topology.Lab, n *topology.Node) []mutant {
 			continue
 		}
 		if wrong := freeAddress(l, n, r.Nexthops[0]); wrong.IsValid() {
-			all = append(all, mutant{kind: "gateway wrong", place: place + ", now " + wrong.String(), node: n.Name, signs: []string{wrong.String(), silentHop}, change: func(l *topology.Lab) {
+			all = append(all, mutant{kind: "gateway wrong", place: place + ", now " + wrong.String(), node: n.Name, signs: []string{wrong.String()}, change: func(l *topology.Lab) {
 				nodeOf(l, n.Name).Routes[i].Nexthops[0].Via = wrong
 			}})
 		}
@@ -231,7 +245,7 @@ func neighborMutants(n *topology.Node, in *topology.Interface, x neighbor) []mut
 	at := n.Name + ":" + in.Name
 	all := []mutant{{
 		kind: "neighbour's MAC wrong", place: at + " " + x.addr.String(),
-		node: n.Name, signs: []string{wrongMAC.String(), at, silentHop},
+		node: n.Name, signs: []string{wrongMAC.String(), at},
 		change: onInterface(n.Name, in.Name, func(n *topology.Node, in *topology.Interface) {
 			n.Neighbors = append(n.Neighbors, &topology.Neighbor{Dev: in.Name, IP: x.addr, MAC: wrongMAC, State: "permanent"})
 		}),
