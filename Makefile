@@ -29,6 +29,7 @@ e2e: tools ## run only the tests of the built program
 
 reliability: tools ## try all that docs/reliability.md promises, and print its figures
 	go test -count=1 -timeout 60m -run TestReliability -v $(TESTFLAGS) ./e2e -full
+	go test -count=1 -timeout 60m -run TestProgram/mutants -v $(TESTFLAGS) ./e2e -mutants.all
 
 lint: ## check format, go vet and staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
