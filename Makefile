@@ -8,10 +8,10 @@ FLOOR ?= e2e/bench/floor/floor.c
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build test e2e lint fmt bench demo tools clean
+.PHONY: help build test e2e reliability lint fmt bench demo tools clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/nslab, one static program
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/nslab ./cmd/nslab
@@ -25,6 +25,9 @@ test: tools ## install what the tests need, then run them all, with the race det
 
 e2e: tools ## run only the tests of the built program
 	go test -count=1 $(TESTFLAGS) ./e2e/...
+
+reliability: tools ## try all that docs/reliability.md promises, and print its figures
+	go test -count=1 -timeout 60m -run TestReliability -v $(TESTFLAGS) ./e2e -full
 
 lint: ## check format, go vet and staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \

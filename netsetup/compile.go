@@ -78,6 +78,7 @@ func compileNode(lab *topology.Lab, n *topology.Node, names map[string]string) N
 	ns.Tables = compileTables(lab.Name, n.Nftables)
 	if ns.Kind == Own {
 		ns.Sysctls = compileSysctls(n, settings)
+		ns.Sysctls = append(ns.Sysctls, impliedSysctls(ns.Links, ns.Sysctls)...)
 	}
 	return ns
 }
@@ -88,7 +89,7 @@ func compileLink(lab *topology.Lab, n *topology.Node, in *topology.Interface, na
 		Master: in.Master, TxQueueLen: in.TxQueueLen, Alias: in.Alias,
 	}
 	if in.NoOffloads {
-		l.NoOffloads = &in.NoOffloads
+		l.Offloads = &Offloads{}
 	}
 	switch in.Type {
 	case topology.Loopback:
@@ -227,6 +228,7 @@ func baseSysctls(forward string) []Sysctl {
 	for _, x := range []struct{ family, leaf, value string }{
 		{"ipv4", "rp_filter", "0"},
 		{"ipv4", "promote_secondaries", "1"},
+		{"ipv6", "disable_ipv6", "0"},
 		{"ipv6", "accept_dad", "0"},
 		{"ipv6", "keep_addr_on_down", "1"},
 	} {

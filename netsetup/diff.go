@@ -12,10 +12,13 @@ type Plan struct {
 	Lab  string
 	File string // for messages; "" where no file asked for it
 	Ops  []Op   // in the order of their phases
+	// Processes are the changes to the processes of nodes, which Options.Then makes;
+	// Diff gives none.
+	Processes []Line
 }
 
 // Empty reports that nothing has to be done.
-func (p *Plan) Empty() bool { return len(p.Ops) == 0 }
+func (p *Plan) Empty() bool { return len(p.Ops)+len(p.Processes) == 0 }
 
 // Diff is the plan that makes what is what is wanted. With prune it also
 // removes what is unmarked from the lab's own namespaces, whoever made it.
@@ -54,6 +57,9 @@ func Diff(have, want *State, prune bool) (*Plan, error) {
 		for _, p := range d.pairs {
 			step(p.have, p.want)
 		}
+	}
+	for _, p := range d.pairs {
+		d.deleteQdiscs(p.have, p.want)
 	}
 	for _, n := range d.removed {
 		d.emit(Op{Phase: Unpublish, Verb: Delete, Namespace: n.Name, Object: n})
@@ -216,12 +222,12 @@ func (d *differ) routes(_, want *Namespace) {
 
 func (d *differ) deleteNeighbors(have, want *Namespace) {
 	wanted := make(map[neighborKey]bool, len(want.Neighbors))
-	for _, w := range want.Neighbors {
-		wanted[neighborKey{w.Link, w.IP}] = true
+	for i := range want.Neighbors {
+		wanted[want.Neighbors[i].key()] = true
 	}
 	for i := range have.Neighbors {
 		x := &have.Neighbors[i]
-		if !wanted[neighborKey{x.Link, x.IP}] && d.removable(want, x.Origin, want.Keep.Neighbors) {
+		if !wanted[x.key()] && d.removable(want, x.Origin, want.Keep.Neighbors) {
 			d.emit(Op{Phase: DeleteNeighbors, Verb: Delete, Namespace: want.Name, Object: x})
 		}
 	}
@@ -231,7 +237,7 @@ func (d *differ) neighbors(_, want *Namespace) {
 	n := d.model.namespaces[want.Name]
 	for i := range want.Neighbors {
 		w := &want.Neighbors[i]
-		has, ok := n.neighbors[neighborKey{w.Link, w.IP}]
+		has, ok := n.neighbors[w.key()]
 		switch {
 		case !ok:
 			d.emit(Op{Phase: Neighbors, Verb: Add, Namespace: want.Name, Object: w})
@@ -291,10 +297,25 @@ func (d *differ) sysctls(want *Namespace, phase Phase, of func(*Sysctl) bool) {
 		}
 		was, known := n.sysctls[w.Name]
 		switch {
+		case !known && w.implied():
 		case !known:
 			d.emit(Op{Phase: phase, Verb: Add, Namespace: want.Name, Object: w})
 		case was != w.Value:
 			d.emit(Op{Phase: phase, Verb: Change, Namespace: want.Name, Object: w, Was: &Sysctl{Name: w.Name, Value: was}})
+		}
+	}
+}
+
+// deleteQdiscs comes last: what is not there any more cannot be put back.
+func (d *differ) deleteQdiscs(have, want *Namespace) {
+	if want.Kind != Own || want.Keep.Qdiscs {
+		return
+	}
+	n := d.model.namespaces[want.Name]
+	for i := range have.Qdiscs {
+		q := &have.Qdiscs[i]
+		if slices.Contains(n.qdiscs, *q) && !slices.Contains(want.Qdiscs, *q) {
+			d.emit(Op{Phase: DeleteQdiscs, Verb: Delete, Namespace: want.Name, Object: q})
 		}
 	}
 }

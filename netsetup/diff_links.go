@@ -29,14 +29,24 @@ func (d *differ) deleteLinks(have, want *Namespace) {
 }
 
 // deleteStrayLinks removes those links of a namespace that goes whose other end
-// is in one that was not looked at: an external one, where it would be seen until
-// the kernel has freed this one.
+// is in one that is not the lab's, where it would be seen until the kernel has
+// freed this one: in one that was not looked at, or not yet marked.
 func (d *differ) deleteStrayLinks(n *Namespace) {
 	for i := range n.Links {
 		l := &n.Links[i]
-		if l.Peer.Namespace == UnknownNamespace {
-			d.emit(Op{Phase: DeleteLinks, Verb: Delete, Namespace: n.Name, Object: l})
+		if l.Kind != KindVeth {
+			continue
 		}
+		other := d.has[l.Peer.Namespace]
+		if other != nil && other.Kind != Own {
+			end := findLink(other, l.Peer.Link)
+			if end != nil && end.Alias == AliasPrefix+d.lab {
+				continue // its removal there is both ends'
+			}
+		} else if l.Peer.Namespace != UnknownNamespace && l.Peer.Namespace != "" {
+			continue
+		}
+		d.emit(Op{Phase: DeleteLinks, Verb: Delete, Namespace: n.Name, Object: l})
 	}
 }
 
@@ -100,9 +110,10 @@ func (l *Link) over(is Link) Link {
 	}
 	is.Alias = l.Alias
 	is.TxQueueLen = orElse(l.TxQueueLen, is.TxQueueLen)
-	if l.NoOffloads != nil {
-		is.NoOffloads = l.NoOffloads
+	if l.Offloads != nil {
+		is.Offloads = l.Offloads
 	}
+	is.Extra = l.Extra
 	if l.Bridge != nil {
 		b, was := *l.Bridge, Bridge{}
 		if is.Bridge != nil {
@@ -263,7 +274,12 @@ func addressesOf(n *Namespace, link string) []Address {
 	return n.Addresses[i:j]
 }
 
-func (d *differ) addresses(_, want *Namespace) {
+func (d *differ) addresses(have, want *Namespace) {
+	if !want.Keep.Addresses {
+		for i := range have.LostAddresses {
+			d.emit(Op{Phase: Addresses, Verb: Add, Namespace: want.Name, Object: &have.LostAddresses[i]})
+		}
+	}
 	n := d.model.namespaces[want.Name]
 	for i := range want.Addresses {
 		w := &want.Addresses[i]

@@ -43,6 +43,7 @@ const (
 	Routes
 	Rules
 	// Last, and only after the rest was verified.
+	DeleteQdiscs
 	Unpublish
 )
 
@@ -58,8 +59,9 @@ type Op struct {
 	Verb      Verb
 	Namespace string // Namespace.Name
 	// Object is what will be (Add, Change) or what goes (Delete): a *Namespace
-	// (only Kind and Name are looked at), *Link, *Address, *Route, *Rule,
-	// *Neighbor, *FDBEntry, *Table or *Sysctl.
+	// (only Kind, Name and, of one that goes, Inode are looked at), *Link,
+	// *Address, *Route, *Rule, *Neighbor, *FDBEntry, *Qdisc, *Table or
+	// *Sysctl.
 	Object any
 	// Was is, for Change, the object as it is now, of the same type.
 	Was any
@@ -94,6 +96,10 @@ type Kernel interface {
 	// those that are not when ctx ends.
 	Settle(ctx context.Context, links []Endpoint) (left []Endpoint, err error)
 }
+
+// ErrNoAnswer is what an error of Do wraps where it is not known whether an op was
+// done: one has to look.
+var ErrNoAnswer = errors.New("the kernel does not answer")
 
 // OpError is the kernel's refusal of one op.
 type OpError struct {

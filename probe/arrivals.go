@@ -18,27 +18,28 @@ import (
 type arrivals struct {
 	node    *node
 	v6, tcp bool
-	reply   bool     // the socket is of UDP, not raw, and sends back what comes
-	watch   *os.File // where requests are seen
+	answer  func([]byte) []byte // the socket is of UDP, and this is what it answers; nil: it is raw
+	watch   *os.File            // where requests are seen
 	wg      sync.WaitGroup
+	panics  *panics
 
 	seeing  sync.Mutex
 	seen    map[netip.AddrPort]time.Time // senders, and when their last request came
 	claimed map[netip.AddrPort]bool      // addresses that clients are known by
 }
 
-func newArrivals(n *node, v6, tcp bool) *arrivals {
-	return &arrivals{node: n, v6: v6, tcp: tcp, seen: make(map[netip.AddrPort]time.Time), claimed: make(map[netip.AddrPort]bool)}
+func newArrivals(n *node, v6, tcp bool, p *panics) *arrivals {
+	return &arrivals{node: n, v6: v6, tcp: tcp, panics: p, seen: make(map[netip.AddrPort]time.Time), claimed: make(map[netip.AddrPort]bool)}
 }
 
 // openArrivals sees the requests to all ports and addresses of a node: to which
 // one they come in the end the node's own translation decides.
-func openArrivals(n *node, v6, tcp bool) (*arrivals, error) {
+func openArrivals(n *node, v6, tcp bool, p *panics) (*arrivals, error) {
 	any := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
 	if v6 {
 		any = netip.AddrPortFrom(netip.IPv6Unspecified(), 0)
 	}
-	a := newArrivals(n, v6, tcp)
+	a := newArrivals(n, v6, tcp, p)
 	var fd int
 	err := n.inside(func() (err error) {
 		fd, err = watchRequests(any, tcp)
@@ -131,6 +132,7 @@ func (a *arrivals) serve(f *os.File, do func(fd int)) {
 	a.wg.Add(1)
 	go func() {
 		defer a.wg.Done()
+		defer a.panics.keep()
 		raw.Read(func(fd uintptr) bool {
 			do(int(fd))
 			return false // wait for more; Read ends when f is closed
@@ -138,7 +140,7 @@ func (a *arrivals) serve(f *os.File, do func(fd int)) {
 	}()
 }
 
-// drain reads all requests that wait.
+// drain reads all requests that wait, and answers those of a server.
 func (a *arrivals) drain(fd int) {
 	buf := make([]byte, 1<<16)
 	for {
@@ -150,7 +152,7 @@ func (a *arrivals) drain(fd int) {
 			return
 		}
 		source := addrPort(from)
-		if !a.reply {
+		if a.answer == nil {
 			port, ok := sourcePort(a.v6, a.tcp, buf[:n])
 			if !ok {
 				continue
@@ -160,8 +162,11 @@ func (a *arrivals) drain(fd int) {
 		a.seeing.Lock()
 		a.seen[source] = time.Now()
 		a.seeing.Unlock()
-		if a.reply {
-			unix.Sendto(fd, buf[:n], unix.MSG_DONTWAIT, from) // the sender sees if it fails
+		if a.answer == nil {
+			continue
+		}
+		if answer := a.answer(buf[:n]); answer != nil {
+			unix.Sendto(fd, answer, unix.MSG_DONTWAIT, from) // the sender sees if it fails
 		}
 	}
 }

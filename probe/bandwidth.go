@@ -194,7 +194,7 @@ func openSink(n *node, addr netip.Addr, tcp bool, length time.Duration) (*sink, 
 	k := &sink{node: n, length: length, done: make(chan struct{})}
 	var fd int
 	err := n.inside(func() (err error) {
-		if fd, err = listenOn(listenerKey{n, netip.AddrPortFrom(addr, 0), tcp}); err != nil {
+		if fd, err = listenOn(listenerKey{node: n, addr: netip.AddrPortFrom(addr, 0), tcp: tcp}); err != nil {
 			return err
 		}
 		sa, err := unix.Getsockname(fd)

@@ -52,6 +52,7 @@ type burst struct {
 
 	jobs    []*pingJob
 	unseen  []*pingJob // done, and finish has to look whether they arrived
+	strange []*pingJob // answered, and not yet seen to have arrived
 	pending []*echo    // to be sent, in order of due
 	sent    []*echo    // in order of sending; without repetitions
 	stages  []stage
@@ -162,6 +163,7 @@ func (b *burst) loop(ctx context.Context) {
 		for i := range max(n, 0) {
 			b.receive(b.byFD[events[i].Fd])
 		}
+		b.recognize()
 	}
 	if err := ctx.Err(); err != nil {
 		b.abandon("not finished: " + err.Error())
@@ -357,13 +359,40 @@ func (b *burst) end(e *echo, s seen, what string) {
 	if p.left--; p.left > 0 {
 		return
 	}
+	strange := false
 	for _, e := range p.echoes {
 		if e.result != answered {
 			b.unseen = append(b.unseen, p)
 			return
 		}
+		strange = strange || !e.arrived
+	}
+	if strange && b.test.Verb == topology.Ping && p.job.to.node != nil {
+		b.strange = append(b.strange, p)
+		return
 	}
 	b.report(p.job, b.sum(p))
+}
+
+// recognize finds those answers that the target did not give: another node has
+// its address. What arrived is in the target's socket before the answer is on
+// its way.
+func (b *burst) recognize() {
+	for len(b.strange) > 0 {
+		p := b.strange[0]
+		b.strange = b.strange[1:]
+		to := p.job.to
+		for b.receive(b.sockets[socketKey{to.node, p.ipv6, netip.Addr{}}]) {
+		}
+		if b.blind(p) == "" {
+			for _, e := range p.echoes {
+				if !e.arrived {
+					e.result, e.what = usurped, fmt.Sprintf("an answer came, but the request did not reach %s: another node answers for %s", to.node.name, to.addr)
+				}
+			}
+		}
+		b.report(p.job, b.sum(p))
+	}
 }
 
 // abandon ends all that is not done.
@@ -378,6 +407,7 @@ func (b *burst) abandon(why string) {
 // finish reads what is left in the sockets and reports on the jobs that were
 // not answered.
 func (b *burst) finish() {
+	b.recognize()
 	if len(b.unseen) == 0 {
 		return
 	}

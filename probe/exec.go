@@ -19,12 +19,13 @@ import (
 // commands is the verb exec.
 type commands struct {
 	test           *topology.Test
+	panics         *panics
 	stdout, stderr *regexp.Regexp // nil: anything
 	json           any            // what the output has; only where test.JSON is not ""
 }
 
-func newCommands(t *topology.Test) (*commands, error) {
-	c := &commands{test: t}
+func newCommands(r *runner, t *topology.Test) (*commands, error) {
+	c := &commands{test: t, panics: &r.panics}
 	for _, x := range []struct {
 		to      **regexp.Regexp
 		pattern string
@@ -57,8 +58,11 @@ func (c *commands) try(ctx context.Context, jobs []*job, report func(*job, resul
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			res := c.run(ctx, j)
-			<-slots
+			defer c.panics.keep()
+			res := func() result {
+				defer func() { <-slots }()
+				return c.run(ctx, j)
+			}()
 			report(j, res)
 		}()
 	}

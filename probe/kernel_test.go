@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"regexp"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 var expectations = map[seen]map[string]Outcome{
 	answered: {expectPass: Pass, expectFail: Fail, expectReject: Fail, expectDrop: Fail},
 	arrived:  {expectPass: Fail, expectFail: Fail, expectReject: Fail, expectDrop: Fail},
+	usurped:  {expectPass: Fail, expectFail: Pass, expectReject: Fail, expectDrop: Fail},
 	refused:  {expectPass: Fail, expectFail: Pass, expectReject: Pass, expectDrop: Fail},
 	lost:     {expectPass: Fail, expectFail: Pass, expectReject: Fail, expectDrop: Pass},
 }
@@ -239,7 +241,7 @@ func TestServers(t *testing.T) {
 	b := &node{name: "b", topo: l.node("b"), open: l.open}
 	defer b.close()
 	for _, tcp := range []bool{true, false} {
-		s, err := run.listen(listenerKey{b, mustAddrPort("10.0.0.2:80"), tcp})
+		s, err := run.listen(listenerKey{node: b, addr: mustAddrPort("10.0.0.2:80"), tcp: tcp}, echoes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -417,7 +419,7 @@ func TestFewFiles(t *testing.T) {
 	r.files = 3
 	defer r.close()
 	l.Tests = []*topology.Test{l.mesh("ping", 0), l.mesh("tcp", 80), l.mesh("udp", 53)}
-	items := r.items()
+	items := r.rounds()[0].items
 	l.settle()
 	r.runItems(context.Background(), items)
 	for _, it := range items {
@@ -465,10 +467,10 @@ func TestSelection(t *testing.T) {
 		{Options{Select: map[string]string{"role": "leaf"}}, 4},
 		{Options{Select: map[string]string{"role": "leaf", "rack": "2"}}, 0},
 	} {
-		told := 0
-		c.options.Progress = func(done, total int, _ *Case) {
-			if told++; done != told || total != c.want {
-				t.Errorf("progress %d of %d, want %d of %d", done, total, told, c.want)
+		told := -1 // the first time is before any case
+		c.options.Progress = func(done, total int, of *Case) {
+			if told++; done != told || total != c.want || (of == nil) != (told == 0) {
+				t.Errorf("progress %d of %d, %v; want %d of %d", done, total, of, told, c.want)
 			}
 		}
 		r := l.runWith(c.options)
@@ -532,4 +534,38 @@ func TestRefusalsLimited(t *testing.T) {
 		}
 		c.mustBe(t, want, "")
 	}
+}
+
+// TestUsurpedAddress has the router answer for the address of b: no ping of b
+// passes by that, and none has reached it.
+func TestUsurpedAddress(t *testing.T) {
+	l := routedLab(t)
+	l.do("r", "ip addr add 10.0.2.2/32 dev lo", "ip addr add fd00:2::2/128 dev lo nodad")
+	for _, c := range []struct {
+		expect string
+		want   Outcome
+	}{{expectPass, Fail}, {expectFail, Pass}, {expectReject, Fail}, {expectDrop, Fail}} {
+		for _, got := range l.run(testItem("ping", "a", "b", 0, func(x *topology.Test) { x.Expect, x.Count = c.expect, 2 })).Cases {
+			text := ""
+			if c.want == Fail {
+				text = "another node answers for"
+			}
+			got.mustBe(t, c.want, text)
+		}
+	}
+}
+
+// TestPanic has a mistake of nslab's own in a goroutine: Run panics where it was
+// called, so that the caller can take the lab down.
+func TestPanic(t *testing.T) {
+	l := pairLab(t)
+	l.Tests = []*topology.Test{testItem("ping", "a", "b", 0, nil), testItem("tcp", "a", "b", 80, nil)}
+	defer func() {
+		v := fmt.Sprint(recover())
+		if !strings.HasPrefix(v, "a mistake\n") || !strings.Contains(v, "TestPanic") {
+			t.Errorf("Run panicked with %q, want the mistake and where it was made", v)
+		}
+	}()
+	Run(context.Background(), l.Lab, Options{Parallel: 2, Open: func(string) (*netns.Handle, error) { panic("a mistake") }})
+	t.Error("Run returned")
 }

@@ -3,6 +3,7 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"sync"
@@ -11,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/topology"
 )
 
 // listenerKey is what a listener serves.
@@ -18,13 +21,41 @@ type listenerKey struct {
 	node *node
 	addr netip.AddrPort
 	tcp  bool
+	// of has what is served by a server of its own; nil: what comes is sent
+	// back, to everybody alike.
+	of *topology.Test
 }
 
-// listener serves a port of a node for the time of a test: it sends back what
-// comes, and knows who sent something. For TCP, a raw socket sees the SYNs, so
+// service is what a listener does: talk over a connection until it returns, or
+// answer a datagram; nil is no answer.
+type service struct {
+	talk   func(conn io.ReadWriter, from netip.AddrPort)
+	answer func(request []byte) []byte
+}
+
+// echoes is the service of the verbs tcp and udp.
+var echoes = service{
+	talk: func(conn io.ReadWriter, _ netip.AddrPort) {
+		buf := make([]byte, 4096)
+		for {
+			n, err := conn.Read(buf)
+			if n > 0 {
+				_, err = conn.Write(buf[:n])
+			}
+			if err != nil || n == 0 {
+				return
+			}
+		}
+	},
+	answer: func(request []byte) []byte { return request },
+}
+
+// listener serves a port of a node for the time of a test, and knows who sent
+// something. For TCP, a raw socket sees the SYNs, so
 // that one is known that never became a connection because its answer was lost.
 type listener struct {
 	listenerKey
+	service
 	arrivals *arrivals
 	users    int      // under runner.listening
 	file     *os.File // the listening socket, or that of UDP
@@ -36,13 +67,13 @@ type listener struct {
 
 // listen gives the listener for a key, which all items share that run at once;
 // whoever has it calls release.
-func (r *runner) listen(key listenerKey) (*listener, error) {
+func (r *runner) listen(key listenerKey, s service) (*listener, error) {
 	r.listening.Lock()
 	defer r.listening.Unlock()
 	l, ok := r.listeners[key]
 	if !ok {
 		var err error
-		if l, err = openListener(key); err != nil {
+		if l, err = openListener(key, s, &r.panics); err != nil {
 			return nil, err
 		}
 		r.listeners[key] = l
@@ -60,7 +91,7 @@ func (r *runner) release(l *listener) {
 	}
 }
 
-func openListener(key listenerKey) (*listener, error) {
+func openListener(key listenerKey, s service, p *panics) (*listener, error) {
 	var fd, watch int
 	err := key.node.inside(func() (err error) {
 		if fd, err = listenOn(key); err != nil {
@@ -77,12 +108,14 @@ func openListener(key listenerKey) (*listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("serve %s on %s: %w", key.addr, key.node.name, err)
 	}
-	l := &listener{listenerKey: key, file: os.NewFile(uintptr(fd), "listener"), conns: make(map[*os.File]bool)}
-	a := newArrivals(key.node, key.addr.Addr().Is6(), key.tcp)
-	l.arrivals, a.watch, a.reply = a, l.file, !key.tcp
+	l := &listener{listenerKey: key, service: s, file: os.NewFile(uintptr(fd), "listener"), conns: make(map[*os.File]bool)}
+	a := newArrivals(key.node, key.addr.Addr().Is6(), key.tcp, p)
+	l.arrivals, a.watch = a, l.file
 	if key.tcp {
 		a.watch = os.NewFile(uintptr(watch), "watch")
 		a.serve(l.file, l.accept)
+	} else {
+		a.answer = s.answer
 	}
 	a.serve(a.watch, a.drain)
 	return l, nil
@@ -147,7 +180,7 @@ func bindAlone(fd int, sa unix.Sockaddr) error {
 // accept takes all connections that wait.
 func (l *listener) accept(fd int) {
 	for {
-		conn, _, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		conn, from, err := unix.Accept4(fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 		switch err {
 		case nil:
 		case unix.EINTR, unix.ECONNABORTED:
@@ -165,23 +198,15 @@ func (l *listener) accept(fd int) {
 		l.conns[f] = true
 		l.arrivals.wg.Add(1)
 		l.mu.Unlock()
-		go l.echo(f)
+		go l.converse(f, addrPort(from))
 	}
 }
 
-// echo sends back what comes until the other end closes.
-func (l *listener) echo(f *os.File) {
+// converse serves one connection.
+func (l *listener) converse(f *os.File, from netip.AddrPort) {
 	defer l.arrivals.wg.Done()
-	buf := make([]byte, 4096)
-	for {
-		n, err := f.Read(buf)
-		if n > 0 {
-			_, err = f.Write(buf[:n])
-		}
-		if err != nil || n == 0 {
-			break
-		}
-	}
+	defer l.arrivals.panics.keep()
+	l.talk(f, from)
 	l.mu.Lock()
 	delete(l.conns, f)
 	l.mu.Unlock()
@@ -192,7 +217,7 @@ func (l *listener) close() {
 	l.mu.Lock()
 	l.closed = true
 	for f := range l.conns {
-		f.SetDeadline(time.Unix(1, 0)) // echo closes it
+		f.SetDeadline(time.Unix(1, 0)) // converse closes it
 	}
 	l.mu.Unlock()
 	l.file.Close()

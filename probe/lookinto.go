@@ -165,13 +165,16 @@ func (l *look) place(f *failure) {
 	flow := f.second.flow()
 	for i := range flow.requests {
 		s := &flow.requests[i]
-		if s.foreign && slices.Contains(f.owners, s.node) && !l.isPort(s) {
-			f.e.Notes = append(f.e.Notes, fmt.Sprintf("it came in at %s, but for the MAC address of another", l.placeOf(s)))
+		if s.foreign && slices.Contains(l.ownersOf(s.dst.Addr()), s.node) && !l.isPort(s) {
+			f.e.Notes = append(f.e.Notes, fmt.Sprintf("it came in at %s, but for the MAC address of another%s", l.placeOf(s), l.sentBy(flow.requests[:i])))
 			break
 		}
 	}
 	flow.requests, f.e.Way = l.places(flow.requests)
 	flow.answers, f.e.Back = l.places(flow.answers)
+	if len(flow.answers) > 0 && flow.answers[0].out && !slices.Contains(f.owners, flow.answers[0].node) {
+		f.e.Notes = append(f.e.Notes, fmt.Sprintf("what came back is not from the target: %s sent it, by %s", flow.answers[0].node.name, f.e.Back[0].Interface))
+	}
 	switch arrived := f.arrived(flow); {
 	case arrived && flow.answered(f.from.node):
 	case arrived && len(f.e.Back) > 0:
@@ -179,6 +182,17 @@ func (l *look) place(f *failure) {
 	case len(f.e.Way) > 0:
 		f.e.LastSeen = &f.e.Way[len(f.e.Way)-1]
 	}
+}
+
+// sentBy is where a packet left that was seen at these places: the last that is
+// no port.
+func (l *look) sentBy(seen []sighting) string {
+	for i := len(seen) - 1; i >= 0; i-- {
+		if s := &seen[i]; s.out && !l.isPort(s) {
+			return ": " + l.placeOf(s).String() + " sent it there"
+		}
+	}
+	return ""
 }
 
 // arrived reports whether a request got to the target's stack.
@@ -518,7 +532,7 @@ func (t *tables) forward(s *sighting) []string {
 	if !next.IsValid() {
 		next = dst
 	}
-	return append(lines, t.neighbor(next, found[0].LinkIndex))
+	return append(lines, t.neighbor(next, found[0].LinkIndex)...)
 }
 
 // forwardingOff reports whether an interface does not forward, and names the

@@ -61,7 +61,7 @@ func TestFullTable(t *testing.T) {
 		l.settle()
 		r := newRunner(l.Lab, Options{Open: l.open})
 		r.files = 1000
-		items := r.items()
+		items := r.rounds()[0].items
 		fulls := 0
 		r.neighbors.read = func() (tables [2]neighborTable, ok bool) {
 			fulls = min(fulls+1, c.times)

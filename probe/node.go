@@ -19,6 +19,7 @@ type node struct {
 	name string
 	topo *topology.Node
 	open func(node string) (*netns.Handle, error)
+	run  *runner // that it is a node of; nil in tests of the node alone
 
 	mu sync.Mutex
 	h  *netns.Handle

@@ -46,13 +46,14 @@ func (r *Report) add(c *Case) {
 	}
 }
 
-// Case is one pair of one item of `tests:`, in one family.
+// Case is one pair of one item of `tests:` or `scenario:`, in one family, or one
+// change of a scenario.
 type Case struct {
 	Name     string // of its own: that of the item, the pair, the family
 	Item     string // name of the item
 	Round    int    // which of Options.Repeat, from 1; 0: there is one round
 	Verb     string
-	From     string // node or node:interface
+	From     string // node or node:interface; of a change what is changed
 	To       string // node, node:interface, address or prefix, with its port; "" for exec
 	Address  string // the address that was probed, where To is a node; "" where unknown
 	Family   string // ipv4 or ipv6; "" where there is none
@@ -125,10 +126,11 @@ type caseJSON struct {
 //	passed, failed, errors, skipped   how many cases of each outcome
 //	cases               in file order, each with
 //	  name              of the case; with round unique in the report
-//	  item              name of the item of `tests:` that it comes from
+//	  item              name of the item of `tests:` or `scenario:` that it comes from
 //	  round             which of --repeat, from 1; absent without it
-//	  verb              ping, tcp, udp, http, dns, path, mtu, bandwidth, route, exec
-//	  from, to          as in the file; an exec has no to
+//	  verb              ping, tcp, udp, http, dns, path, mtu, bandwidth, route, exec; of
+//	                    changes link, start, stop
+//	  from, to          as in the file; an exec has no to; of a change from is what is changed
 //	  address           that was probed
 //	  family            ipv4, ipv6; absent for exec
 //	  line, column      of the item in file

@@ -17,6 +17,7 @@ const (
 	arrived                   // at the target; without a (right) answer
 	refused                   // by an answer, or at once by the sender's kernel
 	lost                      // nothing came back, or the sender's kernel dropped it
+	usurped                   // answered by a node that is not the target
 	failed                    // exec, route: not as it should be
 	unable                    // could not be carried out
 )

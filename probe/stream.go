@@ -30,6 +30,8 @@ type stream struct {
 	young   chan struct{}        // as the window is of echoes
 
 	runner    *runner
+	test      *topology.Test
+	service   service
 	listeners map[listenerKey]*listener
 	far       map[farKey]*arrivals
 	unheard   bool // it is to be seen that requests do not arrive
@@ -46,8 +48,8 @@ const filesPerStream = 2
 
 func newStream(r *runner, t *topology.Test) *stream {
 	s := &stream{
-		runner: r,
-		tcp:    t.Verb == topology.TCP, serve: t.Listen, timeout: t.Timeout,
+		runner: r, test: t, service: echoes,
+		tcp: t.Verb == topology.TCP, serve: t.Listen, timeout: t.Timeout,
 		slots:     make(chan struct{}, max(1, min(4096, r.files/filesPerStream/2))),
 		young:     make(chan struct{}, maxWindow/2),
 		listeners: make(map[listenerKey]*listener), far: make(map[farKey]*arrivals),
@@ -97,6 +99,7 @@ func (s *stream) try(ctx context.Context, jobs []*job, report func(*job, result)
 		go func() {
 			defer wg.Done()
 			defer func() { <-s.slots }()
+			defer s.runner.panics.keep()
 			grown := sync.OnceFunc(func() { <-s.young })
 			defer time.AfterFunc(youth, grown).Stop()
 			defer grown()
@@ -150,11 +153,14 @@ func (s *stream) listen(j *job) ([]*listener, error) {
 		if !s.serves(n) {
 			continue
 		}
-		key := listenerKey{n, netip.AddrPortFrom(j.to.addr, uint16(j.to.port)), s.tcp}
+		key := listenerKey{node: n, addr: netip.AddrPortFrom(j.to.addr, uint16(j.to.port)), tcp: s.tcp}
+		if s.ask != nil {
+			key.of = s.test
+		}
 		l, ok := s.listeners[key]
 		if !ok {
 			var err error
-			if l, err = s.runner.listen(key); err != nil {
+			if l, err = s.runner.listen(key, s.service); err != nil {
 				return nil, err
 			}
 			s.listeners[key] = l
@@ -188,7 +194,7 @@ func (s *stream) farSide(j *job, listeners []*listener) ([]*arrivals, error) {
 		a, ok := s.far[key]
 		if !ok {
 			var err error
-			if a, err = openArrivals(n, j.ipv6, s.tcp); err != nil {
+			if a, err = openArrivals(n, j.ipv6, s.tcp, &s.runner.panics); err != nil {
 				return nil, err
 			}
 			s.far[key] = a

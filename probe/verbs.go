@@ -26,7 +26,7 @@ func (r *runner) verb(t *topology.Test) (verb, error) {
 	case topology.RouteTo:
 		return &routes{}, nil
 	case topology.Exec:
-		return newCommands(t)
+		return newCommands(r, t)
 	}
 	return nil, fmt.Errorf("the verb %q is not supported yet", t.Verb)
 }

@@ -23,7 +23,7 @@ var (
 	keysOfVerbs = map[string][]string{
 		"expect": {Ping, TCP, UDP, HTTP, DNS}, "family": {Ping, TCP, UDP, HTTP, DNS, Path, MTU, Bandwidth, RouteTo},
 		"count": {Ping}, "size": {Ping}, "df": {Ping}, "ttl": {Ping}, "interval": {Ping}, "loss": {Ping}, "rtt": {Ping},
-		"payload": {TCP, UDP}, "listen": {TCP, UDP},
+		"payload": {TCP, UDP}, "listen": {TCP, UDP, HTTP, DNS},
 		"command": {Exec}, "exit": {Exec}, "stdout": {Exec}, "stderr": {Exec}, "json": {Exec},
 		"status": {HTTP}, "body": {HTTP}, "headers": {HTTP}, "type": {DNS}, "answer": {DNS},
 		"rate": {Bandwidth}, "for": {Bandwidth}, "udp": {Bandwidth},
@@ -81,7 +81,7 @@ var testObject = newObject([]field[Test]{
 			t.Payload = text.Value
 		}
 	}},
-	{"listen", "tcp, udp: whether the test serves the port itself.", boolSchema, func(p *parser, n *yaml.Node, t *Test) { t.Listen = p.boolPointer(n) }},
+	{"listen", "tcp, udp, http, dns: whether the test serves the port itself.", boolSchema, func(p *parser, n *yaml.Node, t *Test) { t.Listen = p.boolPointer(n) }},
 	{"status", "http: of the answer; 200 if not given.", between(100, 599), func(p *parser, n *yaml.Node, t *Test) {
 		t.Status, _ = p.integer(n, 100, 599, "a status of HTTP")
 	}},

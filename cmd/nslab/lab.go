@@ -91,9 +91,10 @@ func isShipped(name string) bool {
 // source is a lab that was read, with the text that it was read from and what
 // it compiles to.
 type source struct {
-	lab  *topology.Lab
-	data []byte
-	want *netsetup.State
+	lab      *topology.Lab
+	data     []byte
+	want     *netsetup.State
+	machines []netsetup.Machine
 }
 
 // find reads and compiles the lab that arg stands for. A name (of --name; "" is
@@ -121,10 +122,14 @@ func (a *app) find(ctx context.Context, cmd *cobra.Command, arg, name string, ru
 		a.note("%s", a.warning(w))
 	}
 	want, err := netsetup.Compile(lab)
-	if err == nil && running != nil {
+	if err != nil {
+		return nil, err
+	}
+	if running != nil {
 		want.Join(joined(lab.Name))
 	}
-	return &source{lab, data, want}, err
+	machines, err := netsetup.Machines(lab)
+	return &source{lab, data, want, machines}, err
 }
 
 // text is the topology file of r, with its name for messages.

@@ -46,7 +46,7 @@ var stepNames = [...]string{
 func startInside(h *holder, args, env []string) (pid int, err error) {
 	c := forkCall{user: h.user, mnt: h.mnt, net: h.net}
 	if c.cwd, err = unix.Open(".", unix.O_PATH|unix.O_CLOEXEC, 0); err != nil {
-		return 0, fmt.Errorf("open the current directory: %w", limit(err))
+		return 0, fmt.Errorf("open the current directory: %w", Limit(err))
 	}
 	defer unix.Close(c.cwd)
 	path, err := os.Getwd()
@@ -71,14 +71,14 @@ func startInside(h *holder, args, env []string) (pid int, err error) {
 
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return 0, limit(err)
+		return 0, Limit(err)
 	}
 	defer unix.Close(pipe[0])
 	c.report = pipe[1]
 	pid, err = fork(&c)
 	unix.Close(pipe[1])
 	if err != nil {
-		return 0, fmt.Errorf("fork: %w", err)
+		return 0, fmt.Errorf("fork: %w", TaskLimit(err))
 	}
 	// The pipe ends without a word when the child runs the program.
 	var failure [2]int32

@@ -6,6 +6,9 @@ import (
 	"io/fs"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/bug"
+	"nslab/netsetup/failpoint"
 )
 
 // Make makes a namespace and publishes it under Dir. prepare (nil is allowed)
@@ -31,7 +34,7 @@ func Make(name string, prepare func() error) (*Handle, error) {
 func MakeEach(names []string, workers int, prepare func(i int) error) ([]*Handle, error) {
 	held, err := shareDir()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, removeDir())
 	}
 	hs := make([]*Handle, len(names))
 	errs := make([]error, len(names))
@@ -59,6 +62,17 @@ func MakeEach(names []string, workers int, prepare func(i int) error) ([]*Handle
 	return nil, errors.Join(err, Delete(made...))
 }
 
+// Try runs fn in a new namespace that is published nowhere: it goes with fn, and
+// with the sockets that fn leaves open.
+func Try(fn func() error) error {
+	return onThread(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return unshareError(err)
+		}
+		return fn()
+	})
+}
+
 // makeHere leaves the calling thread in a new namespace, whether it fails or
 // not; that is for the pool to mend.
 func makeHere(name string, prepare func() error) (h *Handle, err error) {
@@ -66,12 +80,13 @@ func makeHere(name string, prepare func() error) (h *Handle, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+	err = failpoint.Around("netns.unshare", func() error { return unix.Unshare(unix.CLONE_NEWNET) })
+	if err != nil {
 		return nil, unshareError(err)
 	}
 	fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	defer func() {
 		if err != nil {
@@ -82,27 +97,51 @@ func makeHere(name string, prepare func() error) (h *Handle, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if prepare != nil {
-		if err := prepare(); err != nil {
-			return nil, err
+	err = bug.Guard(func() error {
+		if prepare != nil {
+			if err := prepare(); err != nil {
+				return err
+			}
 		}
-	}
-	if err := publish(path); err != nil {
+		return publish(path)
+	})
+	if err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
+// fileMode is that of the files on which Make mounts namespaces: other than
+// those of ip-netns(8), so that what a crash leaves can be told from a file on
+// which another program is about to mount.
+const fileMode = unix.S_ISVTX
+
 // publish binds the calling thread's namespace to path, as ip-netns(8) does.
-func publish(path string) error {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, 0)
+// After an error, or a panic, the name is not there.
+func publish(path string) (err error) {
+	var created, published bool
+	defer func() {
+		if created && !published {
+			err = errors.Join(err, unpublish(path))
+		}
+	}()
+	err = failpoint.Around("netns.create", func() error {
+		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CREAT|unix.O_EXCL|unix.O_CLOEXEC, fileMode)
+		if err != nil {
+			return NoSpace(Dir, &fs.PathError{Op: "create", Path: path, Err: err})
+		}
+		created = true
+		return unix.Close(fd)
+	})
 	if err != nil {
-		return limit(&fs.PathError{Op: "create", Path: path, Err: err})
+		return err
 	}
-	unix.Close(fd)
-	if err := unix.Mount("/proc/thread-self/ns/net", path, "none", unix.MS_BIND, ""); err != nil {
-		unix.Unlink(path)
-		return mountError(&fs.PathError{Op: "mount on", Path: path, Err: err})
-	}
-	return nil
+	err = failpoint.Around("netns.mount", func() error {
+		if err := unix.Mount("/proc/thread-self/ns/net", path, "none", unix.MS_BIND, ""); err != nil {
+			return mountError(&fs.PathError{Op: "mount on", Path: path, Err: err})
+		}
+		return nil
+	})
+	published = err == nil
+	return err
 }

@@ -11,6 +11,9 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/bug"
+	"nslab/netsetup/failpoint"
 )
 
 // RootlessEnv is set to 1 in the environment of the program that EnterRootless
@@ -30,12 +33,16 @@ func EnterRootless(args []string) (exitCode int, err error) {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
 	defer signal.Stop(signals)
-	h, inUse, err := userRunDir().enter()
-	if err == nil {
+	err = bug.Guard(func() error {
+		h, inUse, err := userRunDir().enter()
+		if err != nil {
+			return err
+		}
+		defer inUse.Close()
+		defer h.close()
 		exitCode, err = runInside(h, args, signals)
-		h.close()
-		inUse.Close()
-	}
+		return err
+	})
 	if err != nil {
 		exitCode, err = 1, fmt.Errorf("work without root: %w", err)
 	}
@@ -151,15 +158,8 @@ func (r runDir) enter() (h *holder, inUse *os.File, err error) {
 		return nil, nil, err
 	}
 	if h == nil {
-		if h, err = startHolder(); err != nil {
+		if h, err = startHolder(r.path("holder")); err != nil {
 			return nil, nil, err
-		}
-		id, err := h.identity()
-		if err == nil {
-			err = os.WriteFile(r.path("holder"), []byte(id), 0o600)
-		}
-		if err != nil {
-			return nil, nil, errors.Join(err, h.stop())
 		}
 	}
 	// Who wants it for itself has the lock, too, and does not wait.
@@ -201,12 +201,14 @@ func (r runDir) stop() error {
 		}
 	}
 	for _, name := range []string{"holder", "in-use", "lock"} {
-		if err := os.Remove(r.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		err := failpoint.Around("holder.remove."+name, func() error { return os.Remove(r.path(name)) })
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
 	// Another may have begun to use it meanwhile.
-	if err := os.Remove(string(r)); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
+	err = failpoint.Around("holder.remove", func() error { return os.Remove(string(r)) })
+	if err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -217,11 +219,12 @@ func (r runDir) stop() error {
 // name.
 func (r runDir) lock() (*os.File, error) {
 	for {
-		if err := os.Mkdir(string(r), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		err := failpoint.Around("holder.dir", func() error { return os.Mkdir(string(r), 0o700) })
+		if err != nil && !errors.Is(err, os.ErrExist) {
 			return nil, err
 		}
 		var st unix.Stat_t
-		err := unix.Lstat(string(r), &st)
+		err = unix.Lstat(string(r), &st)
 		if err == unix.ENOENT {
 			continue
 		}
@@ -253,7 +256,7 @@ func (r runDir) lock() (*os.File, error) {
 func openLocked(path string, how int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	for err = unix.EINTR; err == unix.EINTR; {
 		err = unix.Flock(int(f.Fd()), how)

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/bug"
 )
 
 // maxIdle is how many threads wait for further work. Beyond it a thread ends
@@ -89,15 +91,16 @@ func (t *thread) serve() {
 var errGoexit = errors.New("the function given to package netns called runtime.Goexit")
 
 // do carries out w and says whether the thread waits for more. It is idle
-// before the result is out, so that the next caller finds it.
+// before the result is out, so that the next caller finds it. A panic is w's
+// result: of a thread's own it would end the program before anything is undone.
 func (t *thread) do(w work) (again bool) {
 	err := errGoexit
 	defer func() { w.done <- err }()
-	result := w.fn()
+	result := bug.Guard(w.fn)
 	err = result
 
 	h, _ := home()
-	if unix.Setns(h.fd, unix.CLONE_NEWNET) != nil {
+	if bug.In(err) != nil || unix.Setns(h.fd, unix.CLONE_NEWNET) != nil {
 		return false
 	}
 	threads.Lock()
@@ -190,7 +193,7 @@ func DoPrivate(h *Handle, fn func() error) error {
 			result = privateMounts()
 		}
 		if result == nil {
-			result = fn()
+			result = bug.Guard(fn)
 		}
 		err = result
 	})

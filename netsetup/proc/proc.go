@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -60,11 +62,14 @@ func (e *StartError) Error() string { return fmt.Sprintf("run %s: %v", e.Program
 func (e *StartError) Unwrap() error { return e.Err }
 
 // Exec becomes the program: it returns only if that fails, and then nothing of
-// this process has changed.
+// this process has changed but the limit of open files, which is the program's.
 func (c *Command) Exec() error {
 	return netns.DoPrivate(c.Namespace, func() error {
 		path, err := c.prepare()
 		if err != nil {
+			return err
+		}
+		if err := netns.RestoreFileLimit(0); err != nil {
 			return err
 		}
 		return c.startError(syscall.Exec(path, c.Argv, c.env()))
@@ -93,7 +98,11 @@ func (c *Command) Run(ctx context.Context) (exit int, err error) {
 			return err
 		}
 		cmd.Path = path
-		return c.startError(cmd.Start())
+		if err := c.startError(cmd.Start()); err != nil {
+			return err
+		}
+		// It has hardly begun.
+		return netns.RestoreFileLimit(cmd.Process.Pid)
 	})
 	if err != nil {
 		return StatusFailed, err
@@ -135,11 +144,16 @@ func waitUnreaped(pid int) error {
 	}
 }
 
+// env is the environment of the program, which tells whose it is.
 func (c *Command) env() []string {
-	if c.Env == nil {
-		return os.Environ()
+	env := c.Env
+	if env == nil {
+		env = os.Environ()
 	}
-	return c.Env
+	mark := netns.InodeEnv + "="
+	// Of two of one name programs take the one or the other.
+	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, mark) })
+	return append(env, mark+strconv.FormatUint(c.Namespace.Inode(), 10))
 }
 
 // prepare makes the calling thread, which is DoPrivate's, what the program is to
@@ -249,7 +263,7 @@ func (c *Command) startError(err error) error {
 	case err == nil:
 		return nil
 	case !errors.As(err, &errno), errno == unix.EAGAIN, errno == unix.ENOMEM, errno == unix.EMFILE, errno == unix.ENFILE:
-		return fmt.Errorf("run %s: %w", c.Argv[0], err)
+		return fmt.Errorf("run %s: %w", c.Argv[0], netns.TaskLimit(err))
 	case errno == unix.ENOENT:
 		// The file is there: it is what the file asks for that is not.
 		err = fmt.Errorf("its interpreter: %w", errno)

@@ -197,6 +197,9 @@ func TestRun(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			cmd := proc.Command{Namespace: h, Argv: c.argv, Dir: c.dir, Env: c.env, Stdout: &stdout, Stderr: &stderr}
+			if c.name == "environment" {
+				c.stdout += fmt.Sprintf("%s=%d\n", netns.InodeEnv, h.Inode())
+			}
 			if c.stdin != "" {
 				cmd.Stdin = strings.NewReader(c.stdin)
 			}

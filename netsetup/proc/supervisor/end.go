@@ -1,0 +1,76 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/proc"
+	"nslab/netsetup/proc/cgroup"
+)
+
+// End ends all processes of a lab, found from the kernel alone, and removes its
+// cgroups. First the supervisor, if there is one, stops those of the file in
+// their order; then all is killed that is left, whatever it has done to hide. It
+// reports whether there was anything, and goes on after errors.
+func End(ctx context.Context, lab string) (found bool, err error) {
+	_, err = call(ctx, lab, request{Verb: verbEnd})
+	found = !errors.Is(err, ErrNone)
+	if errors.Is(err, ErrNone) || err != nil && ctx.Err() == nil {
+		err = nil // it is killed with the others
+	}
+	errs := []error{err}
+	killed, err := killMarked(lab, func(proc.Mark) bool { return true })
+	errs = append(errs, err)
+	nodes, err := cgroup.Nodes(lab)
+	errs = append(errs, err)
+	for _, node := range nodes {
+		errs = append(errs, removeGroup(lab, node))
+	}
+	return found || killed || len(nodes) > 0, errors.Join(errs...)
+}
+
+// EndNode ends all processes of a node, and removes its cgroup.
+func EndNode(lab, node string) error {
+	_, err := killMarked(lab, func(m proc.Mark) bool { return m.Node == node })
+	return errors.Join(err, removeGroup(lab, node))
+}
+
+func removeGroup(lab, node string) error {
+	g, err := cgroup.Open(lab, node)
+	if err != nil || g == nil {
+		return err
+	}
+	return g.Remove()
+}
+
+// killTime bounds how long killed processes may take to end.
+const killTime = 10 * time.Second
+
+// killMarked kills what has the marks of a lab, and is meant, until nothing is left: a process
+// may be about to fork.
+func killMarked(lab string, which func(proc.Mark) bool) (found bool, err error) {
+	for deadline := time.Now().Add(killTime); ; time.Sleep(5 * time.Millisecond) {
+		all, err := proc.Processes()
+		if err != nil {
+			return found, err
+		}
+		var left []int
+		for _, p := range all {
+			if m, ours := proc.ReadMark(p.PID, lab); ours && which(m) && p.PID != unix.Getpid() {
+				left = append(left, p.PID)
+				unix.Kill(p.PID, unix.SIGKILL)
+			}
+		}
+		if len(left) == 0 {
+			return found, nil
+		}
+		found = true
+		if time.Now().After(deadline) {
+			return found, fmt.Errorf("processes %v of lab %s do not end %v after SIGKILL", left, lab, killTime)
+		}
+	}
+}
