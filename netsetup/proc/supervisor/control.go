@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 )
 
@@ -162,7 +163,7 @@ func (s *Supervisor) do(ctx context.Context, r *request) error {
 		}
 		s.mu.Unlock()
 		s.stopAll(all)
-		return nil
+		return killBelow(os.Getpid())
 	}
 	list, err := s.find(r.Names)
 	if err != nil {
@@ -252,6 +253,7 @@ func ensure(ctx context.Context, lab string) error {
 		return fmt.Errorf("start the supervisor of lab %s: %w", lab, err)
 	}
 	go cmd.Wait()
+	netns.RestoreFileLimit(cmd.Process.Pid) // an error means that it has ended
 	write.Close()
 	read.SetReadDeadline(time.Now().Add(startTime))
 	answer, err := io.ReadAll(read)
