@@ -14,7 +14,7 @@ type walk struct {
 	count   uintptr
 	program *program
 	forked  bool
-	first   cloneArgs     // of the fork that begins the way
+	look    bool          // for the program, without becoming it
 	out     uintptr       // where a child writes what became of it
 	mask    unix.Sigset_t // the signals blocked before
 
@@ -28,15 +28,6 @@ type report struct {
 	path  uintptr // which of the program's
 	found uintptr // the path is there and may be run
 }
-
-// cloneArgs is the kernel's struct clone_args, clone(2).
-type cloneArgs struct {
-	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls, setTID, setTIDSize, cgroup uint64
-}
-
-// cloneInto makes a child begin in a cgroup of version 2, given by an open
-// directory: to move it there later makes the kernel wait for all processors.
-const cloneInto = 1 << 33 // CLONE_INTO_CGROUP
 
 const reportForked = ^uintptr(0)
 
@@ -80,11 +71,7 @@ func fork(c *walk) (pid int, err error) {
 //go:norace
 //go:noinline
 func forkInto(c *walk) (pid uintptr, errno syscall.Errno) {
-	if c.first.flags != 0 {
-		pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&c.first)), unsafe.Sizeof(c.first), 0, 0, 0, 0)
-	} else {
-		pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
-	}
+	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
 	if errno != 0 || pid != 0 {
 		return pid, errno
 	}
@@ -132,11 +119,7 @@ func (c *walk) run() {
 		var errno syscall.Errno
 		switch s.kind {
 		case callFork:
-			if s.args[0] != 0 {
-				value, _, errno = syscall.RawSyscall6(unix.SYS_CLONE3, s.args[0], unsafe.Sizeof(cloneArgs{}), 0, 0, 0, 0)
-			} else {
-				value, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD)|unix.CLONE_PARENT, 0, 0, 0, 0, 0)
-			}
+			value, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD)|unix.CLONE_PARENT, 0, 0, 0, 0, 0)
 			if errno == 0 && value != 0 {
 				c.at, c.errno = reportForked, value
 				c.tell()
@@ -200,6 +183,10 @@ func (c *walk) exec() {
 		dir := *(*uintptr)(unsafe.Add(unsafe.Pointer(p.dirs), i*unsafe.Sizeof(i)))
 		_, _, errno := syscall.RawSyscall6(syscall.SYS_FACCESSAT, atCwd, path, unix.X_OK, 0, 0, 0)
 		found := errno == 0
+		if found && c.look {
+			c.errno, c.path, c.found = 0, i, 1
+			return
+		}
 		if found {
 			_, _, errno = syscall.RawSyscall6(syscall.SYS_EXECVE, path, uintptr(unsafe.Pointer(p.argv)), uintptr(unsafe.Pointer(p.env)), 0, 0, 0)
 		}

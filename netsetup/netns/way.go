@@ -22,8 +22,7 @@ type Way struct {
 	what  []string // what each call does, for messages
 	keep  []any    // what the calls point to
 	paths []string // of the program
-	first cloneArgs
-	err   error // of an argument that cannot be passed
+	err   error    // of an argument that cannot be passed
 }
 
 // call is one step of a way.
@@ -127,22 +126,10 @@ func (w *Way) Unshare(kind int) {
 	}
 }
 
-// Begin makes the child that Start makes begin in a cgroup of version 2, given by
-// an open directory.
-func (w *Way) Begin(cgroup int) {
-	w.first = cloneArgs{flags: cloneInto, exitSignal: uint64(unix.SIGCHLD), cgroup: uint64(cgroup)}
-}
-
 // Fork makes a child go on, as is needed to get into a PID namespace. It is a
-// child of who starts the way, and begins in the cgroup of version 2 that is given
-// by an open directory, where that is not negative.
-func (w *Way) Fork(cgroup int) {
-	c := call{kind: callFork}
-	if cgroup >= 0 {
-		args := &cloneArgs{flags: cloneInto | unix.CLONE_PARENT, cgroup: uint64(cgroup)}
-		c.args[0] = w.argument(unsafe.Pointer(args))
-	}
-	w.add("fork", c)
+// child of who starts the way.
+func (w *Way) Fork() {
+	w.add("fork", call{kind: callFork})
 }
 
 // Write writes data to a file that is there.
@@ -298,11 +285,17 @@ func (w *Way) Become(p *Program) error {
 	if err != nil {
 		return err
 	}
-	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), program: end}
+	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), program: end, look: true}
 	done := make(chan error, 1)
 	lockedThread(func() {
 		c.run()
 		runtime.KeepAlive(w)
+		if c.errno == 0 {
+			// Go's own gives the program back the soft limit of open files.
+			var errno syscall.Errno
+			errors.As(syscall.Exec(p.Paths[c.path], p.Argv, p.Env), &errno)
+			c.errno = uintptr(errno)
+		}
 		done <- w.failure(&c.report)
 	})
 	err = <-done
@@ -348,7 +341,7 @@ func (w *Way) Start(p *Program) (pid int, err error) {
 		return 0, Limit(err)
 	}
 	defer unix.Close(pipe[0])
-	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), program: end, out: uintptr(pipe[1]), first: w.first}
+	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), program: end, out: uintptr(pipe[1])}
 	pid, err = fork(c)
 	unix.Close(pipe[1])
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nslab/netsetup"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc/cgroup"
 )
@@ -32,7 +33,7 @@ func (e *entry) close() {
 func (c *Command) enter() (*entry, error) {
 	e := &entry{}
 	n, own := c.Node, c.Node.isolation()
-	if err := e.join(n.group); err != nil {
+	if err := e.join(n); err != nil {
 		return nil, err
 	}
 	if n.keeper != nil {
@@ -41,7 +42,7 @@ func (c *Command) enter() (*entry, error) {
 		e.Enter(unix.CLONE_NEWNET, n.net.FD())
 	}
 	if own.PID {
-		e.Fork(-1)
+		e.Fork()
 	}
 	if m := n.machine; m != nil && !own.UTS && m.Hostname != "" {
 		e.Unshare(unix.CLONE_NEWUTS)
@@ -70,24 +71,24 @@ func (c *Command) enter() (*entry, error) {
 	return e, nil
 }
 
-// join makes the way begin in a cgroup.
-func (e *entry) join(g *cgroup.Group) error {
-	if g == nil {
+// join adds the way into the node's cgroup, if there is one.
+func (e *entry) join(n *Node) error {
+	m := n.machine
+	if m == nil || m.Limits == (netsetup.Limits{}) && !m.Isolation.Cgroup && len(m.Processes)+len(m.Setup) == 0 {
 		return nil
 	}
-	v2, v1 := g.Dirs()
-	if v2 != "" {
-		fd, err := unix.Open(v2, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return &os.PathError{Op: "open", Path: v2, Err: err}
-		}
-		e.open = append(e.open, fd)
-		e.Begin(fd)
+	g, err := cgroup.Open(m.Lab, m.Node)
+	if g == nil || err != nil {
+		return err
 	}
-	for _, dir := range v1 {
-		e.Write("enter the node's cgroup", dir+"/tasks", "0")
-	}
+	e.joinGroup(g)
 	return nil
+}
+
+func (e *entry) joinGroup(g *cgroup.Group) {
+	for _, file := range g.Join() {
+		e.Write("join the node's cgroup", file, "0")
+	}
 }
 
 // caller makes system calls, or sees to it that they are made: a *netns.Way.

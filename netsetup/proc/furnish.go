@@ -3,6 +3,7 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,8 +29,8 @@ func furnish(m *netsetup.Machine) error {
 		}
 	}
 	for _, s := range m.Sysctls {
-		if err := os.WriteFile("/proc/sys/"+s.Name, []byte(s.Value), 0); err != nil {
-			return settingError(s, err)
+		if err := setSysctl(s); err != nil {
+			return err
 		}
 	}
 	if !m.Isolation.Mount {
@@ -52,15 +53,16 @@ func furnish(m *netsetup.Machine) error {
 	return nil
 }
 
-func settingError(s netsetup.Setting, err error) error {
-	if path := new(os.PathError); errors.As(err, &path) {
+// setSysctl writes a setting of the uts or ipc namespace that this process is in.
+func setSysctl(s netsetup.Setting) error {
+	err := os.WriteFile(filepath.Join("/proc/sys", s.Name), []byte(s.Value), 0)
+	if path := new(fs.PathError); errors.As(err, &path) {
 		err = path.Err
 	}
-	at := ""
-	if s.Pos != "" {
-		at = s.Pos + ": "
+	if err != nil {
+		return fmt.Errorf("%s: set %s to %q: %w", s.Pos, s.Name, s.Value, err)
 	}
-	return fmt.Errorf("%sset sysctl %s=%s: %w", at, strings.ReplaceAll(s.Name, "/", "."), s.Value, err)
+	return nil
 }
 
 type furnisher struct {

@@ -169,7 +169,7 @@ func unshare(net *netns.Handle, m *netsetup.Machine) (*entry, error) {
 			offset("monotonic", own.Monotonic)+offset("boottime", own.Boottime))
 	}
 	if own.PID || own.Time {
-		w.Fork(-1)
+		w.Fork()
 	}
 	// After the change of user, which clears it.
 	w.Call("end with nslab", nil, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
@@ -184,29 +184,19 @@ func (e *entry) unshareCgroup(m *netsetup.Machine) error {
 	if err != nil {
 		return err
 	}
-	if err := e.join(group); err != nil {
-		return err
-	}
-	e.Unshare(unix.CLONE_NEWCGROUP)
 	if group == nil {
+		e.Unshare(unix.CLONE_NEWCGROUP)
 		return nil
 	}
-	v2, v1, err := group.Own()
+	back, err := group.Leave()
 	if err != nil {
 		return err
 	}
-	for _, dir := range v1 {
-		e.Write("leave the node's cgroup", dir+"/tasks", "0")
+	e.joinGroup(group)
+	e.Unshare(unix.CLONE_NEWCGROUP)
+	for _, file := range back {
+		e.Write("leave the node's cgroup", file, "0")
 	}
-	if v2 == "" {
-		return nil
-	}
-	fd, err := unix.Open(v2, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return &os.PathError{Op: "open", Path: v2, Err: err}
-	}
-	e.open = append(e.open, fd)
-	e.Fork(fd)
 	return nil
 }
 

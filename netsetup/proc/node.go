@@ -7,7 +7,6 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/netns"
-	"nslab/netsetup/proc/cgroup"
 )
 
 // Node is a node as programs get into it.
@@ -16,7 +15,6 @@ type Node struct {
 	machine *netsetup.Machine // nil: the network is all that it has of its own
 	hosts   string            // the part of /etc/hosts that it shares
 	keeper  *Keeper           // nil: it owns no other namespaces
-	group   *cgroup.Group     // nil: none
 }
 
 // Bare is a namespace that is not a node's own, such as the host's: programs in
@@ -47,11 +45,6 @@ func open(net *netns.Handle, lab, node string) (*Node, error) {
 	n := &Node{net: net, machine: m, hosts: hosts}
 	if m.Kept() || hosts == "" {
 		if n.keeper, err = findKeeper(lab, node, net.Inode()); err != nil {
-			return nil, err
-		}
-	}
-	if m.Limits != (netsetup.Limits{}) || len(m.Setup)+len(m.Processes) > 0 || m.Isolation.Cgroup {
-		if n.group, err = cgroup.Open(lab, node); err != nil {
 			return nil, err
 		}
 	}

@@ -67,14 +67,14 @@ func (e *StartError) Unwrap() error { return e.Err }
 var errNoProgram = errors.New("run a program: none is given")
 
 // Exec runs the program with the files, the terminal and the process group of
-// this process, and gives its exit status. Where the node owns no namespaces
-// and has no cgroup, this process becomes the program, and Exec returns only if that fails; then
+// this process, and gives its exit status. Where the node owns no namespaces,
+// this process becomes the program, and Exec returns only if that fails; then
 // nothing of this process has changed.
 func (c *Command) Exec() (exit int, err error) {
 	if len(c.Argv) == 0 {
 		return StatusFailed, errNoProgram
 	}
-	if c.Node.keeper != nil || c.Node.group != nil {
+	if c.Node.keeper != nil {
 		return c.attend()
 	}
 	e, err := c.enter()

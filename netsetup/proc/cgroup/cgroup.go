@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 )
 
 // Group is the cgroup of a node.
@@ -138,7 +139,7 @@ func (g *Group) make(m *mounts, limits netsetup.Limits) error {
 // takes the empty ones above it away, may come in between.
 func makeDir(dir string) error {
 	for try := 1; ; try++ {
-		err := os.MkdirAll(dir, 0o755)
+		err := failpoint.Around("cgroup.make", func() error { return os.MkdirAll(dir, 0o755) })
 		if try == 10 || !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -234,28 +235,33 @@ func (g *Group) Paths() []string {
 	return dirs
 }
 
-// Dirs are the directories of the group: in version 2, "" where that is not there,
-// and in the hierarchies of version 1. A process begins in it that is made there
-// (CLONE_INTO_CGROUP), and that writes itself to the files `tasks` of version 1
-// as long as it has one thread: to move a whole process costs the kernel some 10 ms
-// in each hierarchy, since it waits for all processors.
-func (g *Group) Dirs() (v2 string, v1 []string) {
+// Join are the files that a thread writes 0 to, to get into the group. A process
+// of several threads that does so and then becomes another program is in it, too.
+//
+// To move another process costs the kernel some 10 ms in each hierarchy of version
+// 1, since it waits for all processors; a thread that moves itself costs nothing
+// there.
+func (g *Group) Join() []string {
+	var files []string
 	for _, p := range g.v1 {
-		v1 = append(v1, p.dir)
+		files = append(files, filepath.Join(p.dir, "tasks"))
 	}
-	return g.v2, v1
+	if g.v2 != "" {
+		files = append(files, filepath.Join(g.v2, "cgroup.procs"))
+	}
+	return files
 }
 
-// Own are the directories in which this process is, as Dirs gives those of g: in
-// the same hierarchies.
-func (g *Group) Own() (v2 string, v1 []string, err error) {
+// Leave are the files that a thread writes 0 to, to get back to where this process
+// is.
+func (g *Group) Leave() ([]string, error) {
 	m, err := readMounts()
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	text, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	// Lines are ID:CONTROLLERS:PATH, cgroups(7); version 2 has no controllers there.
 	path := map[string]string{}
@@ -266,13 +272,14 @@ func (g *Group) Own() (v2 string, v1 []string, err error) {
 			}
 		}
 	}
+	var files []string
 	for _, p := range g.v1 {
-		v1 = append(v1, filepath.Join(m.v1[p.controller], path[string(p.controller)]))
+		files = append(files, filepath.Join(m.v1[p.controller], path[string(p.controller)], "tasks"))
 	}
 	if g.v2 != "" {
-		v2 = filepath.Join(m.v2, path[""])
+		files = append(files, filepath.Join(m.v2, path[""], "cgroup.procs"))
 	}
-	return v2, v1, nil
+	return files, nil
 }
 
 // Add moves a process into the group.
@@ -292,8 +299,10 @@ func write(path, text string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = f.WriteString(text)
-	return err
+	return failpoint.Around("cgroup.write", func() error {
+		_, err := f.WriteString(text)
+		return err
+	})
 }
 
 // Nodes gives the names of all cgroups that are of a lab, sorted.
