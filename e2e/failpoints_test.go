@@ -209,8 +209,9 @@ func (r *trials) fault(p point, fault string) string {
 	return fmt.Sprintf("%s\nit ended with status %d:\n%s", problem, status, out)
 }
 
-// elsewhere are the points that other processes pass than the one that is started.
-var elsewhere = regexp.MustCompile(`^(holder[.]run|cgroup[.]write|supervisor[.](log|listen|save)|process)[.]`)
+// elsewhere are the points that other processes pass than the one that is started,
+// and those that it passes only where such a one is late.
+var elsewhere = regexp.MustCompile(`^(holder[.]run|cgroup[.]write|supervisor[.](log|listen|save|kill)|process)[.]`)
 
 // wrongEnd checks a command's exit status and message.
 func (r *trials) wrongEnd(p point, fault string, status int, out string) string {

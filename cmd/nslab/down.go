@@ -14,7 +14,6 @@ import (
 	"nslab/netsetup/bug"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
-	"nslab/netsetup/proc/cgroup"
 	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
@@ -134,11 +133,11 @@ func allLabs(ctx context.Context, k *kernel.Kernel) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	grouped, err := cgroup.Labs()
+	busy, err := supervisor.Labs()
 	if err != nil {
 		return nil, err
 	}
-	labs = slices.Concat(labs, recorded, grouped)
+	labs = slices.Concat(labs, recorded, busy)
 	for _, name := range unfinished {
 		if lab, _, ok := strings.Cut(name, "."); ok && topology.CheckLabName(lab) == nil {
 			labs = append(labs, lab)
