@@ -309,6 +309,8 @@ func nameFile(err error, file string) error {
 		e.File = file
 	case *NotOursError:
 		e.File = file
+	case *NodeError:
+		e.File = file
 	case *MissingInterfaceError:
 		e.File = file
 	case interface{ Unwrap() []error }:

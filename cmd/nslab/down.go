@@ -14,6 +14,7 @@ import (
 	"nslab/netsetup/bug"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
@@ -178,6 +179,9 @@ func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, joined 
 	found = found || ran
 	if left := new(netsetup.LeftError); downErr != nil && !(errors.As(downErr, &left) && len(left.Left) == 0) {
 		return found, errors.Join(err, downErr)
+	}
+	if err := proc.EndAll(lab); err != nil {
+		return found, err
 	}
 	return found, errors.Join(err, downErr, netns.Tidy(lab+"."), netsetup.RemoveFiles(lab))
 }

@@ -50,11 +50,11 @@ func (r *labReport) addMachines(ctx context.Context, src *source) error {
 	}
 	for i := range r.Nodes {
 		n := &r.Nodes[i]
-		m := slices.IndexFunc(src.machines, func(m netsetup.Machine) bool { return m.Node == n.Node })
-		if m < 0 || src.machines[m].Limits == (netsetup.Limits{}) {
+		m := slices.IndexFunc(src.want.Machines, func(m netsetup.Machine) bool { return m.Node == n.Node })
+		if m < 0 || src.want.Machines[m].Limits == (netsetup.Limits{}) {
 			continue
 		}
-		if n.Limits, err = newLimitsRow(&src.machines[m]); err != nil {
+		if n.Limits, err = newLimitsRow(&src.want.Machines[m]); err != nil {
 			return err
 		}
 	}
@@ -71,17 +71,9 @@ func newProcessRow(st *supervisor.Status, running []proc.Process) processRow {
 	if st.PID == 0 {
 		return row
 	}
-	below := map[int]bool{st.PID: true}
-	for more := true; more; {
-		more = false
-		for _, p := range running {
-			if below[p.Parent] && !below[p.PID] {
-				below[p.PID], more = true, true
-			}
-		}
-	}
+	with := append(proc.Below(running, st.PID), st.PID)
 	for _, p := range running {
-		if below[p.PID] {
+		if slices.Contains(with, p.PID) {
 			row.CPU += float64(p.CPU) * tick
 			row.Memory += p.Memory
 		}

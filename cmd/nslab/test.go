@@ -17,6 +17,7 @@ import (
 	"nslab/netsetup/bug"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/probe"
 )
 
@@ -246,10 +247,11 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	}
 	o := opt.probe
 	o.Open = func(node string) (*netns.Handle, error) { return openNode(lab, node, src.lab) }
+	o.Enter = func(node string) (*proc.Node, error) { return enterNode(lab, node, src.lab) }
 	doing := lab + ": tests"
 	o.Progress = bar.tests(doing)
 	defer bar.finish(doing)
-	s := scenario{k: k, src: src, ctx: ctx}
+	s := scenario{app: a, k: k, bar: bar, src: src, ctx: ctx}
 	o.Change, o.Undo = s.change, s.undo
 	report, err = probe.Run(ctx, src.lab, o)
 	if report != nil && ctx.Err() != nil {

@@ -54,9 +54,9 @@ func MostFiles() (uint64, error) {
 	return now.Max, nil
 }
 
-// RestoreFileLimit gives a program that was started, or, with pid 0, this
-// process, the limits of open files back that were there before RaiseFileLimit.
-// Those of a soft limit below the hard one it has of Go's runtime.
+// RestoreFileLimit gives a program that was started the limits of open files back
+// that were there before RaiseFileLimit. Those of a soft limit below the hard one it
+// has of Go's runtime.
 func RestoreFileLimit(pid int) error {
 	if files.Max == 0 {
 		return nil

@@ -101,6 +101,22 @@ func Processes() ([]Process, error) {
 	return all, nil
 }
 
+// Below gives those of all processes that pid has started, and that those have.
+func Below(all []Process, pid int) []int {
+	below := map[int]bool{pid: true}
+	var list []int
+	for more := true; more; {
+		more = false
+		for _, p := range all {
+			if below[p.Parent] && !below[p.PID] {
+				below[p.PID], more = true, true
+				list = append(list, p.PID)
+			}
+		}
+	}
+	return list
+}
+
 // Mark is what the environment of a process says it is.
 type Mark struct {
 	Node    string // "" is none: the lab's supervisor

@@ -90,6 +90,7 @@ const killTime = 10 * time.Second
 // it is repeated until none is left.
 func (g *Group) kill() error {
 	deadline := time.Now().Add(killTime)
+	g.lift()
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		left, err := g.Procs()
 		if err != nil || len(left) == 0 {
@@ -111,6 +112,19 @@ func (g *Group) kill() error {
 			}
 		}
 		time.Sleep(pause)
+	}
+}
+
+// lift takes the limit of processor time away: to end takes some, too, which
+// processes have to wait for that have used up theirs.
+func (g *Group) lift() {
+	if g.v2 != "" {
+		write(filepath.Join(g.v2, "cpu.max"), "max")
+	}
+	for _, p := range g.v1 {
+		if p.controller == cpu {
+			write(filepath.Join(p.dir, "cpu.cfs_quota_us"), "-1")
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/failpoint"
+	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 )
 
@@ -167,7 +168,7 @@ func (s *Supervisor) do(ctx context.Context, r *request) error {
 		}
 		s.mu.Unlock()
 		s.stopAll(all)
-		return nil
+		return killBelow(os.Getpid())
 	}
 	list, err := s.find(r.Names)
 	if err != nil {
@@ -271,6 +272,7 @@ func start(lab string) error {
 		return fmt.Errorf("start the supervisor of lab %s: %w", lab, err)
 	}
 	go cmd.Wait()
+	netns.RestoreFileLimit(cmd.Process.Pid) // an error means that it has ended
 	write.Close()
 	read.SetReadDeadline(time.Now().Add(startTime))
 	answer, err := io.ReadAll(read)

@@ -10,7 +10,6 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/failpoint"
-	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 	"nslab/netsetup/proc/cgroup"
 )
@@ -193,22 +192,18 @@ func (p *process) launch() (*child, error) {
 // it as the process itself.
 func (p *process) start(argv []string, out *os.File, name string) (pid int, err error) {
 	m := p.machine
-	h, err := netns.Open(m.Lab + "." + m.Node)
+	n, err := proc.Open(m.Lab, m.Node)
 	if err != nil {
 		return 0, err
 	}
-	defer h.Close()
-	group, err := cgroup.Open(m.Lab, m.Node)
-	if err != nil {
-		return 0, err
-	}
+	defer n.Close()
 	env, err := Env(m, name, p.status.Version, p.spec.Env...)
 	if err != nil {
 		return 0, err
 	}
-	c := proc.Command{Namespace: h, Argv: argv, Dir: "/", Env: env, User: p.spec.User}
+	c := proc.Command{Node: n, Argv: argv, Dir: "/", Base: []string{}, Env: env, User: p.spec.User}
 	err = failpoint.Around("process.start", func() (err error) {
-		pid, err = c.Start(out, group)
+		pid, err = c.Start(out)
 		return err
 	})
 	return pid, err

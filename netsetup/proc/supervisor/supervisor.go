@@ -28,6 +28,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/failpoint"
+	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 )
 
@@ -490,6 +491,10 @@ func (s *Supervisor) prepare() (*listener, error) {
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("become a subreaper: %w", err)
+	}
+	// Each process takes a descriptor.
+	if err := netns.RaiseFileLimit(); err != nil {
+		return nil, err
 	}
 	l, err := listen(s.lab)
 	if err != nil {
