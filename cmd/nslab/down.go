@@ -180,8 +180,8 @@ func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, joined 
 	if left := new(netsetup.LeftError); downErr != nil && !(errors.As(downErr, &left) && len(left.Left) == 0) {
 		return found, errors.Join(err, downErr)
 	}
-	if err := proc.EndAll(lab); err != nil {
-		return found, err
+	if endErr := proc.EndAll(lab); endErr != nil {
+		return found, errors.Join(err, downErr, endErr)
 	}
 	return found, errors.Join(err, downErr, netns.Tidy(lab+"."), netsetup.RemoveFiles(lab))
 }
