@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -21,16 +22,16 @@ import (
 )
 
 var (
-	mutantsAll  = flag.Bool("mutants.all", false, "break the labs in every place that is known, not only in some")
+	mutantsAll  = flag.Bool("mutants.all", false, "break the labs in many places; with -mutants.lab in all that are known")
 	mutantsSeed = flag.Uint64("mutants.seed", 1, "seed that chooses where the labs are broken; 0: the time")
 	mutantsLab  = flag.String("mutants.lab", "", "break only this lab")
 )
 
 const (
-	// mutantsOfLab is how often each lab is broken; allOfLab is that with
-	// -mutants.all, where the fat tree alone would be in more places.
+	// mutantsOfLab is how often each lab is broken; allOfLab the same with
+	// -mutants.all. With -mutants.lab it is everywhere.
 	mutantsOfLab = 3
-	allOfLab     = 100
+	allOfLab     = 25
 	// labsBroken is how many labs are broken at once: they mostly wait.
 	labsBroken = 8
 	// A broken lab is tested with these times, so that it does not take long.
@@ -115,7 +116,10 @@ func (b *breaker) run() {
 		}
 	}
 	most := mutantsOfLab
-	if *mutantsAll {
+	switch {
+	case *mutantsAll && *mutantsLab != "":
+		most = math.MaxInt
+	case *mutantsAll:
 		most = allOfLab
 	}
 	taken := 0
