@@ -290,13 +290,19 @@ var equivalents = []exception{
 	{"dns-and-http", `MTU lowered: (guest:eth0|gw:guests)`, "guests may send nothing large"},
 	{"dns-and-http", `policy swapped: gw: chain postrouting`, "nothing begins there that is not masqueraded"},
 	{"fat-tree", `: (c|agg|edge)[1-8]: unicast (10\.0\.0\.(6[4-9]|[7-9][0-9]|[0-9]{3})/30|fd00:0:0:[0-9a-f]{2}::/64)`, "no test is of the links between routers"},
-	{"load-balancer", `swapped: balancer: chain forward: ip daddr @addresses`, "nobody answers for what it would let pass"},
+	{"home-router", `chain input: iif lo accept`, "nobody talks to the router from itself"},
+	{"home-router", `removed: router: chain input: ct state vmap`, "the router asks for nothing, so nothing of a known connection comes to it"},
+	{"load-balancer", `chain forward: ip daddr @addresses`, "nobody answers for what it would let pass, and the policy drops, too"},
+	{"load-balancer", `policy swapped: balancer: chain output`, "the balancer itself asks for nothing"},
+	{"reachability-matrix", `policy swapped: fw: chain forward`, "the last rule refuses all that the policy is for"},
 	{"transparent-proxy", `socket transparent`, "tproxy finds the same socket"},
 	{"transparent-proxy", `fib daddr type local`, "only while the proxy runs, and nobody asks the router itself then"},
 }
 
 // unnamed are mutants of which it cannot be told where they are, and why.
 var unnamed = []exception{
+	{"host-uplink", `link down: gw:lan`, "gw sends what it cannot deliver to the machine; the way shows the turn"},
+	{"policy-routing", `(link down|wrong prefix length): gw:(office|lab|guest)`, "gw sends what it cannot deliver by an uplink; the way shows the turn"},
 	{"load-balancer", `neighbour's MAC wrong: balancer:in`, "which server is asked is a matter of chance, and the one of the second try may answer"},
 }
 
