@@ -71,17 +71,9 @@ func newProcessRow(st *supervisor.Status, running []proc.Process) processRow {
 	if st.PID == 0 {
 		return row
 	}
-	below := map[int]bool{st.PID: true}
-	for more := true; more; {
-		more = false
-		for _, p := range running {
-			if below[p.Parent] && !below[p.PID] {
-				below[p.PID], more = true, true
-			}
-		}
-	}
+	with := append(proc.Below(running, st.PID), st.PID)
 	for _, p := range running {
-		if below[p.PID] {
+		if slices.Contains(with, p.PID) {
 			row.CPU += float64(p.CPU) * tick
 			row.Memory += p.Memory
 		}

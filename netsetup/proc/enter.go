@@ -9,7 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nslab/netsetup"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/cgroup"
 )
 
 // entry is the way of a program into its node, and what is to be closed when it
@@ -31,6 +33,9 @@ func (e *entry) close() {
 func (c *Command) enter() (*entry, error) {
 	e := &entry{}
 	n, own := c.Node, c.Node.isolation()
+	if err := e.join(n); err != nil {
+		return nil, err
+	}
 	if n.keeper != nil {
 		e.EnterAll(kinds(own)|unix.CLONE_NEWNET, n.keeper.pidfd)
 	} else {
@@ -64,6 +69,22 @@ func (c *Command) enter() (*entry, error) {
 		e.Call("end with nslab", nil, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(c.death))
 	}
 	return e, nil
+}
+
+// join adds the way into the node's cgroup, if there is one.
+func (e *entry) join(n *Node) error {
+	m := n.machine
+	if m == nil || m.Limits == (netsetup.Limits{}) && !m.Isolation.Cgroup && len(m.Processes)+len(m.Setup) == 0 {
+		return nil
+	}
+	g, err := cgroup.Open(m.Lab, m.Node)
+	if g == nil || err != nil {
+		return err
+	}
+	for _, file := range g.Join() {
+		e.Write("join the node's cgroup", file, "0")
+	}
+	return nil
 }
 
 // caller makes system calls, or sees to it that they are made: a *netns.Way.

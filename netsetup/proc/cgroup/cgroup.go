@@ -17,11 +17,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 )
 
 // Group is the cgroup of a node.
@@ -139,7 +139,7 @@ func (g *Group) make(m *mounts, limits netsetup.Limits) error {
 // takes the empty ones above it away, may come in between.
 func makeDir(dir string) error {
 	for try := 1; ; try++ {
-		err := os.MkdirAll(dir, 0o755)
+		err := failpoint.Around("cgroup.make", func() error { return os.MkdirAll(dir, 0o755) })
 		if try == 10 || !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -235,33 +235,21 @@ func (g *Group) Paths() []string {
 	return dirs
 }
 
-// Enter sees to it that what the calling thread starts next begins in the group.
-// The thread must be one that is thrown away. attr is what the process will be
-// started with, and done is to be called when it was; with nil the process
-// itself, which is to become another program, is moved.
+// Join are the files that a thread writes 0 to, to get into the group. A process
+// of several threads that does so and then becomes another program is in it, too.
 //
-// To move a process costs the kernel some 10 ms in each hierarchy of version 1,
-// since it waits for all processors; the thread that moves itself, and a process
-// that is made in its group, cost nothing. Until it ends the thread counts as one
-// of the PIDs of version 1.
-func (g *Group) Enter(attr *syscall.SysProcAttr) (done func(), err error) {
+// To move another process costs the kernel some 10 ms in each hierarchy of version
+// 1, since it waits for all processors; a thread that moves itself costs nothing
+// there.
+func (g *Group) Join() []string {
+	var files []string
 	for _, p := range g.v1 {
-		if err := write(filepath.Join(p.dir, "tasks"), "0"); err != nil {
-			return nil, err
-		}
+		files = append(files, filepath.Join(p.dir, "tasks"))
 	}
-	switch {
-	case g.v2 == "":
-		return func() {}, nil
-	case attr == nil:
-		return func() {}, write(filepath.Join(g.v2, "cgroup.procs"), "0")
+	if g.v2 != "" {
+		files = append(files, filepath.Join(g.v2, "cgroup.procs"))
 	}
-	fd, err := unix.Open(g.v2, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: g.v2, Err: err}
-	}
-	attr.UseCgroupFD, attr.CgroupFD = true, fd
-	return func() { unix.Close(fd) }, nil
+	return files
 }
 
 // Add moves a process into the group.
@@ -281,8 +269,10 @@ func write(path, text string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = f.WriteString(text)
-	return err
+	return failpoint.Around("cgroup.write", func() error {
+		_, err := f.WriteString(text)
+		return err
+	})
 }
 
 // Nodes gives the names of all cgroups that are of a lab, sorted.

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -85,11 +84,14 @@ func onEach(t *testing.T, test func(t *testing.T)) {
 			if labs, err := cgroup.Labs(); err != nil || len(labs) != 0 {
 				t.Errorf("left: %v, %v", labs, err)
 			}
-			if dirs, _ := filepath.Glob(base + "/nslab*"); len(dirs) != 0 {
-				t.Errorf("left: %v", dirs)
+			top, err := cgroup.Top() // other tests may run, with a /run of their own
+			if err != nil {
+				t.Fatal(err)
 			}
-			if dirs, _ := filepath.Glob(base + "/*/nslab*"); len(dirs) != 0 {
-				t.Errorf("left: %v", dirs)
+			for _, pattern := range []string{"/", "/*/"} {
+				if dirs, _ := filepath.Glob(base + pattern + top); len(dirs) != 0 {
+					t.Errorf("left: %v", dirs)
+				}
 			}
 		})
 	}
@@ -117,25 +119,22 @@ func remove(t *testing.T, g *cgroup.Group) {
 // start starts a program in a group.
 func start(t *testing.T, g *cgroup.Group, argv ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with this function
-		done, err := g.Enter(cmd.SysProcAttr)
-		if err == nil {
-			err = cmd.Start()
-			done()
-		}
-		started <- err
-	}()
-	if err := <-started; err != nil {
+	script := "for file in " + strings.Join(g.Join(), " ") + `; do echo 0 > $file || exit; done; echo; exec "$@"`
+	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, argv...)...)
+	joined, err := cmd.StdoutPipe()
+	if err != nil {
 		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := joined.Read(make([]byte, 1)); err != nil {
+		t.Fatal("it did not get into its group: ", err)
 	}
 	return cmd
 }
 
-func TestEnter(t *testing.T) {
+func TestJoin(t *testing.T) {
 	onEach(t, func(t *testing.T) {
 		for _, limits := range []netsetup.Limits{{}, {CPU: 1, Memory: 1 << 28, PIDs: 20}} {
 			g := create(t, limits)
@@ -329,50 +328,4 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-}
-
-// BenchmarkEnter is to be compared with BenchmarkStart: a process that is made in
-// its cgroup, and one that is made.
-func BenchmarkEnter(b *testing.B) {
-	if err := errors.Join(unix.Mount("none", base, "tmpfs", 0, ""), os.Mkdir(base+"/pids", 0o755),
-		unix.Mount("none", base+"/pids", "cgroup", 0, "pids")); err != nil {
-		b.Skip(err)
-	}
-	defer unix.Unmount(base, unix.MNT_DETACH)
-	defer unix.Unmount(base+"/pids", unix.MNT_DETACH)
-	g, err := cgroup.Create("lab", "node", netsetup.Limits{PIDs: 10})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer g.Remove()
-	for b.Loop() {
-		ended := make(chan error)
-		go func() {
-			runtime.LockOSThread()
-			cmd := exec.Command("true")
-			cmd.SysProcAttr = &syscall.SysProcAttr{}
-			done, err := g.Enter(cmd.SysProcAttr)
-			if err == nil {
-				err = cmd.Run()
-				done()
-			}
-			ended <- err
-		}()
-		if err := <-ended; err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkStart(b *testing.B) {
-	for b.Loop() {
-		ended := make(chan error)
-		go func() {
-			runtime.LockOSThread()
-			ended <- exec.Command("true").Run()
-		}()
-		if err := <-ended; err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/failpoint"
 )
 
 // Procs gives the processes of the group and of what it has below it, sorted.
@@ -88,6 +90,7 @@ const killTime = 10 * time.Second
 // it is repeated until none is left.
 func (g *Group) kill() error {
 	deadline := time.Now().Add(killTime)
+	g.lift()
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		left, err := g.Procs()
 		if err != nil || len(left) == 0 {
@@ -109,6 +112,19 @@ func (g *Group) kill() error {
 			}
 		}
 		time.Sleep(pause)
+	}
+}
+
+// lift takes the limit of processor time away: to end takes some, too, which
+// processes have to wait for that have used up theirs.
+func (g *Group) lift() {
+	if g.v2 != "" {
+		write(filepath.Join(g.v2, "cpu.max"), "max")
+	}
+	for _, p := range g.v1 {
+		if p.controller == cpu {
+			write(filepath.Join(p.dir, "cpu.cfs_quota_us"), "-1")
+		}
 	}
 }
 
@@ -153,7 +169,8 @@ func (g *Group) Remove() error {
 
 func rmdir(dir string) error {
 	for deadline := time.Now().Add(removeTime); ; time.Sleep(5 * time.Millisecond) {
-		switch err := unix.Rmdir(dir); {
+		err := failpoint.Around("cgroup.remove", func() error { return unix.Rmdir(dir) })
+		switch {
 		case err == nil, err == unix.ENOENT:
 			return nil
 		case err != unix.EBUSY || time.Now().After(deadline):
