@@ -26,6 +26,30 @@ func Compile(lab *topology.Lab) (*State, error) {
 	return s, nil
 }
 
+// CompileMachines is Compile with what nodes are beside their networks, for which
+// files are read: see Machines.
+func CompileMachines(lab *topology.Lab) (*State, error) {
+	s, err := Compile(lab)
+	if err != nil {
+		return nil, err
+	}
+	if s.Machines, err = Machines(lab); err != nil {
+		return nil, err
+	}
+	s.Hosts = HostsFile(lab)
+	own := make(map[string]*Machine, len(s.Machines))
+	for i := range s.Machines {
+		own[NamespaceName(lab.Name, s.Machines[i].Node)] = &s.Machines[i]
+	}
+	for i := range s.Namespaces {
+		n := &s.Namespaces[i]
+		if m := own[n.Name]; m != nil && n.Kind == Own && m.Kept() {
+			n.Owned = &Owned{Pos: n.Pos, Machine: m}
+		}
+	}
+	return s, nil
+}
+
 // nodeNamespace is Namespace.Name of a node.
 func nodeNamespace(lab *topology.Lab, n *topology.Node) string {
 	switch n.Kind {

@@ -51,7 +51,7 @@ func Diff(have, want *State, prune bool) (*Plan, error) {
 		d.deleteStrayLinks(n)
 	}
 	for _, step := range []func(have, want *Namespace){
-		d.addNamespace, d.baseSysctls, d.leaveMasters, d.links, d.linkSysctls, d.masters, d.addresses, d.neighbors, d.fdb,
+		d.addNamespace, d.owned, d.baseSysctls, d.leaveMasters, d.links, d.linkSysctls, d.masters, d.addresses, d.neighbors, d.fdb,
 		d.tables, d.linksUp, d.routes, d.rules,
 	} {
 		for _, p := range d.pairs {
@@ -62,6 +62,9 @@ func Diff(have, want *State, prune bool) (*Plan, error) {
 		d.deleteQdiscs(p.have, p.want)
 	}
 	for _, n := range d.removed {
+		if n.Owned != nil {
+			d.emit(Op{Phase: Unpublish, Verb: Delete, Namespace: n.Name, Object: n.Owned})
+		}
 		d.emit(Op{Phase: Unpublish, Verb: Delete, Namespace: n.Name, Object: n})
 	}
 	return plan, errors.Join(d.errs...)
@@ -278,6 +281,29 @@ func (d *differ) addNamespace(_, want *Namespace) {
 		return
 	}
 	d.emit(Op{Phase: Namespaces, Verb: Add, Namespace: want.Name, Object: want})
+}
+
+// owned makes the namespaces that a node owns beside its network; what cannot be
+// changed in them is made anew.
+func (d *differ) owned(have, want *Namespace) {
+	op := Op{Phase: Owns, Namespace: want.Name}
+	switch {
+	case sameOwned(have.Owned, want.Owned):
+		return
+	case want.Owned == nil:
+		op.Verb, op.Object = Delete, have.Owned
+	case have.Owned == nil:
+		op.Verb, op.Object = Add, want.Owned
+	default:
+		op.Verb, op.Object, op.Was = Change, want.Owned, have.Owned
+	}
+	if d.has[want.Name].Inode != 0 && have.Owned != nil && !sameUser(have.Owned, want.Owned) {
+		// The network belongs to its user namespace for good.
+		d.errs = append(d.errs, &NodeError{File: d.plan.File, Pos: want.Pos, Namespace: want.Name,
+			Message: "the user namespace of a running node cannot be changed", Hint: "`nslab down " + d.lab + "` first"})
+		return
+	}
+	d.emit(op)
 }
 
 func (d *differ) baseSysctls(_, want *Namespace) {

@@ -19,6 +19,7 @@ type Model struct {
 type namespaceModel struct {
 	kind      NamespaceKind
 	inode     uint64
+	owned     *Owned
 	links     map[string]*Link
 	addresses map[string][]Address // by link, in the order of the interface
 	routes    map[routeKey][]Route
@@ -65,6 +66,7 @@ func NewModel(s *State) *Model {
 func (m *Model) load(from *Namespace) {
 	n := newNamespaceModel(from.Kind)
 	n.inode = from.Inode
+	n.owned = from.Owned
 	for i := range from.Links {
 		l := from.Links[i]
 		n.links[l.Name] = &l
@@ -121,7 +123,7 @@ func (m *Model) Namespace(name string) Namespace {
 	if n == nil {
 		return Namespace{Name: name}
 	}
-	out := Namespace{Kind: n.kind, Name: name, Inode: n.inode, Rules: n.rules, LostRules: n.lostRules, LostAddresses: n.lost,
+	out := Namespace{Kind: n.kind, Name: name, Inode: n.inode, Owned: n.owned, Rules: n.rules, LostRules: n.lostRules, LostAddresses: n.lost,
 		Qdiscs: n.qdiscs, Tables: n.tables}
 	for _, l := range n.links {
 		out.Links = append(out.Links, *l)
@@ -169,6 +171,11 @@ func (m *Model) Play(op Op) {
 		return
 	}
 	switch x := op.Object.(type) {
+	case *Owned:
+		n.owned = x
+		if op.Verb == Delete {
+			n.owned = nil
+		}
 	case *Link:
 		m.playLink(n, op, x)
 	case *Address:

@@ -95,9 +95,30 @@ func sameNamespace(have, want *Namespace) bool {
 		(len(have.LostAddresses) == 0 || want.Keep.Addresses) &&
 		(slices.Equal(have.Qdiscs, want.Qdiscs) || want.Keep.Qdiscs) &&
 		slices.EqualFunc(have.Neighbors, want.Neighbors, func(h, w Neighbor) bool { return sameNeighbor(&h, &w) }) &&
+		sameOwned(have.Owned, want.Owned) &&
 		slices.EqualFunc(have.FDB, want.FDB, func(h, w FDBEntry) bool { return sameFDB(&h, &w) }) &&
 		sameSysctls(have.Sysctls, want.Sysctls) &&
 		sameTables(have, want)
+}
+
+func sameOwned(have, want *Owned) bool {
+	if have == nil || want == nil {
+		return have == want
+	}
+	return have.Machine.Key() == want.Machine.Key()
+}
+
+// sameUser reports whether two have the same user namespace, or none; have may be
+// unknown.
+func sameUser(have, want *Owned) bool {
+	if !have.Machine.Kept() {
+		return true
+	}
+	h, w := have.Machine.Isolation, Isolation{}
+	if want != nil {
+		w = want.Machine.Isolation
+	}
+	return h.User == w.User && slices.Equal(h.UIDs, w.UIDs) && slices.Equal(h.GIDs, w.GIDs)
 }
 
 func sameSysctls(have, want []Sysctl) bool {

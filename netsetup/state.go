@@ -46,6 +46,10 @@ type State struct {
 	// not known. What it has settings for is observed too, so that a rollback can
 	// bring them back with the interfaces that they belong to.
 	Before *State
+	// Machines, wanted, are the nodes whose namespaces are the lab's own, in file
+	// order, and Hosts is the part of /etc/hosts that they share.
+	Machines []Machine
+	Hosts    string
 }
 
 // NamespaceKind tells a namespace of the lab from those it only joins.
@@ -66,6 +70,7 @@ type Namespace struct {
 	Name  string
 	Inode uint64        // observed; 0 where wanted
 	Keep  topology.Keep // wanted only
+	Owned *Owned        // nil: none
 
 	Links     []Link    // sorted by Name
 	Addresses []Address // sorted by Link; of one link in the order of the interface
@@ -97,6 +102,14 @@ func (s *State) Join(names []string) *State {
 		}
 	}
 	return s.Sort()
+}
+
+// Owned is the namespaces that a node owns beside its network.
+type Owned struct {
+	Pos topology.Pos
+	// Machine is what they are made from, or were; one without Isolation where that
+	// cannot be told, so that it differs from every wanted one.
+	Machine *Machine
 }
 
 // Externals are the names of the External namespaces.

@@ -19,6 +19,8 @@ func (o Op) Command() string {
 	switch x := o.Object.(type) {
 	case *Namespace:
 		return "ip netns " + [...]string{"add ", "set ", "delete "}[o.Verb] + x.Name
+	case *Owned:
+		return [...]string{"isolate ", "isolate anew ", "end isolation of "}[o.Verb] + o.Namespace + ": " + x.String()
 	case *Link:
 		return o.linkCommand(x)
 	case *Address:
@@ -223,6 +225,27 @@ func onOff(b bool) string {
 		return "on"
 	}
 	return "off"
+}
+
+// String names the kinds of namespaces, and what is special about the mounts.
+func (n *Owned) String() string {
+	i := n.Machine.Isolation
+	var words []string
+	for _, k := range []struct {
+		own  bool
+		name string
+	}{
+		{i.UTS, "uts"}, {i.Mount, "mount"}, {i.IPC, "ipc"}, {i.PID, "pid"},
+		{i.Cgroup, "cgroup"}, {i.Time, "time"}, {i.User, "user"},
+	} {
+		if k.own {
+			words = append(words, k.name)
+		}
+	}
+	if n.Machine.RootFS != "" {
+		words = append(words, "with root "+n.Machine.RootFS)
+	}
+	return strings.Join(words, " ")
 }
 
 // String gives the words of ip-address(8).
@@ -470,6 +493,8 @@ func (o Op) object() string {
 	switch x := o.Object.(type) {
 	case *Namespace:
 		return "namespace " + x.Name
+	case *Owned:
+		return "namespaces " + x.String()
 	case *Link:
 		return "link " + x.Name
 	case *Address:
@@ -497,6 +522,8 @@ func (o Op) object() string {
 func (o Op) Pos() topology.Pos {
 	switch x := o.Object.(type) {
 	case *Namespace:
+		return x.Pos
+	case *Owned:
 		return x.Pos
 	case *Link:
 		return x.Pos

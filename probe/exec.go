@@ -75,7 +75,7 @@ const maxOutput = 1 << 20
 func (c *commands) run(ctx context.Context, j *job) (res result) {
 	began := time.Now()
 	defer func() { res.began, res.ended = began, time.Now() }()
-	h, err := j.from.node.handle()
+	n, err := j.from.node.programs()
 	if err != nil {
 		return broken("%v", err)
 	}
@@ -83,7 +83,7 @@ func (c *commands) run(ctx context.Context, j *job) (res result) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.test.Timeout, timeout)
 	defer cancel()
 	var stdout, stderr output
-	command := proc.Command{Namespace: h, Argv: c.test.Command, Stdout: &stdout, Stderr: &stderr}
+	command := proc.Command{Node: n, Argv: c.test.Command, Stdout: &stdout, Stderr: &stderr}
 	exit, err := command.Run(ctx)
 	details := append(stdout.lines("stdout"), stderr.lines("stderr")...)
 	var start *proc.StartError

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/topology"
 )
 
@@ -27,6 +28,9 @@ import (
 type Options struct {
 	// Open opens the namespace of a node. Run closes what it opened.
 	Open func(node string) (*netns.Handle, error)
+	// Enter gives a node as programs get into it; nil: through its network alone.
+	// Run closes what it gave.
+	Enter func(node string) (*proc.Node, error)
 	// Parallel is how many items of `tests:` run at once; 0 and 1: one after
 	// the other, in file order. The pairs of one item always run at once.
 	Parallel int
@@ -97,7 +101,7 @@ func newRunner(lab *topology.Lab, o Options) *runner {
 		listeners: make(map[listenerKey]*listener), neighbors: neighborTables{read: readNeighborTables},
 	}
 	for _, n := range lab.Nodes {
-		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open, run: r}
+		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: o.Open, enter: o.Enter, run: r}
 	}
 	return r
 }

@@ -13,6 +13,7 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/netsetup/proc/cgroup"
 	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
@@ -174,6 +175,9 @@ func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, joined 
 	found = found || ran
 	if left := new(netsetup.LeftError); downErr != nil && !(errors.As(downErr, &left) && len(left.Left) == 0) {
 		return found, errors.Join(err, downErr)
+	}
+	if err := proc.EndAll(lab); err != nil {
+		return found, err
 	}
 	return found, errors.Join(err, downErr, netns.Tidy(lab+"."), netsetup.RemoveFiles(lab))
 }

@@ -89,50 +89,54 @@ func isShipped(name string) bool {
 }
 
 // source is a lab that was read, with the text that it was read from and what
-// it compiles to. What its nodes are beside their network comes of other files,
-// too, and only verbs that work with the kernel need those.
+// it compiles to.
 type source struct {
-	lab      *topology.Lab
-	data     []byte
-	want     *netsetup.State
-	machines []netsetup.Machine
+	lab  *topology.Lab
+	data []byte
+	want *netsetup.State
 }
 
 // find reads and compiles the lab that arg stands for. A name (of --name; "" is
 // none) takes the place of the file's.
 func (a *app) find(ctx context.Context, cmd *cobra.Command, arg, name string, running lister) (*source, error) {
-	r, err := resolveRef(ctx, cmd, arg, running)
+	lab, data, err := a.load(ctx, cmd, arg, name, running)
 	if err != nil {
 		return nil, err
+	}
+	want, err := netsetup.CompileMachines(lab)
+	if err != nil {
+		return nil, err
+	}
+	if running != nil {
+		want.Join(joined(lab.Name))
+	}
+	return &source{lab, data, want}, nil
+}
+
+// load is find without compiling, for which the files that the lab names need not
+// be there.
+func (a *app) load(ctx context.Context, cmd *cobra.Command, arg, name string, running lister) (lab *topology.Lab, data []byte, err error) {
+	r, err := resolveRef(ctx, cmd, arg, running)
+	if err != nil {
+		return nil, nil, err
 	}
 	file, data, err := a.text(r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if r.where == fromRunning {
 		if name != "" && name != r.name {
-			return nil, usageError{cmd, fmt.Errorf("lab %s runs already and keeps its name\nhint: --name goes with a file", r.name)}
+			return nil, nil, usageError{cmd, fmt.Errorf("lab %s runs already and keeps its name\nhint: --name goes with a file", r.name)}
 		}
 		name = r.name
 	}
-	lab, err := topology.LoadAs(file, data, name)
-	if err != nil {
-		return nil, err
+	if lab, err = topology.LoadAs(file, data, name); err != nil {
+		return nil, nil, err
 	}
 	for _, w := range lab.Warnings {
 		a.note("%s", a.warning(w))
 	}
-	want, err := netsetup.Compile(lab)
-	if err != nil {
-		return nil, err
-	}
-	src := &source{lab: lab, data: data, want: want}
-	if running == nil {
-		return src, nil
-	}
-	want.Join(joined(lab.Name))
-	src.machines, err = netsetup.Machines(lab)
-	return src, err
+	return lab, data, nil
 }
 
 // text is the topology file of r, with its name for messages.

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"nslab/netsetup"
-	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 	"nslab/netsetup/proc/cgroup"
 	"nslab/netsetup/proc/supervisor"
@@ -27,8 +26,11 @@ func runMachines(ctx context.Context, src *source, plan *netsetup.Plan) error {
 		}
 	}
 	lab := src.lab.Name
-	for i := range src.machines {
-		m := &src.machines[i]
+	if err := proc.Save(lab, src.want.Hosts, src.want.Machines); err != nil {
+		return err
+	}
+	for i := range src.want.Machines {
+		m := &src.want.Machines[i]
 		if err := group(m); err != nil {
 			return err
 		}
@@ -41,10 +43,10 @@ func runMachines(ctx context.Context, src *source, plan *netsetup.Plan) error {
 			}
 		}
 	}
-	if err := supervisor.Apply(ctx, lab, src.machines); err != nil {
+	if err := supervisor.Apply(ctx, lab, src.want.Machines); err != nil {
 		return err
 	}
-	return endOthers(lab, src.machines)
+	return endOthers(lab, src.want.Machines)
 }
 
 // group gives a node its cgroup, where it needs one.
@@ -78,17 +80,17 @@ func (e *setupError) Error() string {
 
 // setUp runs a command of `setup`.
 func setUp(ctx context.Context, m *netsetup.Machine, argv []string) error {
-	h, err := netns.Open(m.Lab + "." + m.Node)
+	n, err := proc.Open(m.Lab, m.Node)
 	if err != nil {
 		return err
 	}
-	defer h.Close()
+	defer n.Close()
 	env, err := supervisor.Env(m, "", "")
 	if err != nil {
 		return err
 	}
 	var out bytes.Buffer
-	c := proc.Command{Namespace: h, Argv: argv, Dir: "/", Env: env, Stdout: &out, Stderr: &out}
+	c := proc.Command{Node: n, Argv: argv, Dir: "/", Base: []string{}, Env: env, Stdout: &out, Stderr: &out}
 	exit, err := c.Run(ctx)
 	if start := new(proc.StartError); errors.As(err, &start) {
 		return &setupError{m.Node, argv, start.Status, err.Error()}
@@ -123,7 +125,7 @@ func undoMachines(ctx context.Context, lab string) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	errs := []error{proc.Save(lab, netsetup.HostsFile(old), machines)}
 	for i := range machines {
 		errs = append(errs, group(&machines[i]))
 	}
@@ -134,7 +136,7 @@ func undoMachines(ctx context.Context, lab string) error {
 // processLines are the changes to the processes of a lab, as lines of a plan.
 func processLines(have []supervisor.Status, src *source) []netsetup.Line {
 	var lines []netsetup.Line
-	for _, c := range supervisor.Diff(have, src.machines) {
+	for _, c := range supervisor.Diff(have, src.want.Machines) {
 		id := c.Node + "/" + c.Name
 		l := netsetup.Line{Sign: c.Sign, Namespace: src.lab.Name + "." + c.Node, Object: "process " + c.Name, Command: "run " + id}
 		if c.Argv != nil {

@@ -17,6 +17,7 @@ import (
 
 	"nslab/netsetup/bug"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/netsetup/proc/supervisor"
 )
 
@@ -39,6 +40,9 @@ type app struct {
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == netns.HolderArg {
 		os.Exit(netns.RunHolder())
+	}
+	if len(os.Args) > 1 && os.Args[1] == proc.KeeperArg {
+		os.Exit(proc.RunKeeper())
 	}
 	if len(os.Args) == 3 && os.Args[0] == "nslab:" && os.Args[2] == supervisor.Arg {
 		os.Exit(supervisor.Run(os.Args[1]))

@@ -92,9 +92,6 @@ func (a *app) planFromNothing(cmd *cobra.Command, arg, name string, denied error
 	if len(published()[src.lab.Name]) > 0 {
 		return nil, nil, denied
 	}
-	if src.machines, err = netsetup.Machines(src.lab); err != nil {
-		return nil, nil, err
-	}
 	plan, err := netsetup.Diff(&netsetup.State{Lab: src.lab.Name}, src.want, false)
 	if err == nil {
 		plan.Processes = processLines(nil, src)

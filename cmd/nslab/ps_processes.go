@@ -50,11 +50,11 @@ func (r *labReport) addMachines(ctx context.Context, src *source) error {
 	}
 	for i := range r.Nodes {
 		n := &r.Nodes[i]
-		m := slices.IndexFunc(src.machines, func(m netsetup.Machine) bool { return m.Node == n.Node })
-		if m < 0 || src.machines[m].Limits == (netsetup.Limits{}) {
+		m := slices.IndexFunc(src.want.Machines, func(m netsetup.Machine) bool { return m.Node == n.Node })
+		if m < 0 || src.want.Machines[m].Limits == (netsetup.Limits{}) {
 			continue
 		}
-		if n.Limits, err = newLimitsRow(&src.machines[m]); err != nil {
+		if n.Limits, err = newLimitsRow(&src.want.Machines[m]); err != nil {
 			return err
 		}
 	}

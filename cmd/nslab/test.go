@@ -17,6 +17,7 @@ import (
 	"nslab/netsetup/bug"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/probe"
 )
 
@@ -246,6 +247,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	}
 	o := opt.probe
 	o.Open = func(node string) (*netns.Handle, error) { return openNode(lab, node, src.lab) }
+	o.Enter = func(node string) (*proc.Node, error) { return enterNode(lab, node, src.lab) }
 	doing := lab + ": tests"
 	o.Progress = bar.tests(doing)
 	defer bar.finish(doing)

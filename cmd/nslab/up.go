@@ -107,7 +107,7 @@ func before(src *source) *netsetup.State {
 	if err != nil {
 		return nil
 	}
-	want, err := netsetup.Compile(lab)
+	want, err := netsetup.CompileMachines(lab)
 	if err != nil {
 		return nil
 	}

@@ -363,7 +363,7 @@ func TestCgroups(t *testing.T) {
 		}
 	}
 	s := &State{}
-	if err := s.cgroupsOf(dir); err != nil {
+	if err := s.cgroupsOf(dir, "nslab"); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"cgroup " + dir + "/nslab", "cgroup " + dir + "/other/nslab-x"}

@@ -35,6 +35,7 @@ func (k *Kernel) Do(ctx context.Context, ops []netsetup.Op) error {
 	if err := d.failures(); err != nil {
 		return err // nothing can be done in those that are not there
 	}
+	d.makeOwned()
 	d.deleteNamespaces(ctx)
 	if err := d.run(ctx); err != nil {
 		return errors.Join(err, d.failures())
@@ -48,7 +49,8 @@ type doing struct {
 	ops  []netsetup.Op
 	errs []error // by op
 
-	added, deleted []int // ops whose object is a namespace
+	added, deleted []int // ops whose object is a network namespace
+	owned          []int // those that make or end others
 	groups         []group
 	touchesLinks   bool
 }
@@ -71,6 +73,9 @@ func (d *doing) split() {
 			} else {
 				d.added = append(d.added, i)
 			}
+			continue
+		case *netsetup.Owned:
+			d.owned = append(d.owned, i)
 			continue
 		case *netsetup.Link:
 			d.touchesLinks = d.touchesLinks || op.Verb != netsetup.Change
@@ -134,7 +139,7 @@ func (d *doing) makeNamespaces() {
 	}
 	var handles []*netns.Handle
 	if err == nil {
-		handles, err = netns.MakeEach(names, d.k.workers, func(i int) error {
+		handles, err = netns.MakeEachOwned(names, d.owner, d.k.workers, func(i int) error {
 			var err error
 			if socks[i], err = openSocket(); err != nil {
 				return err

@@ -21,6 +21,29 @@ func isAbsent(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, netns.ErrNotNetwork)
 }
 
+// IsMarked says whether a namespace under netns.Dir is a lab's.
+func IsMarked(name string) (is bool, err error) {
+	h, err := netns.Open(name)
+	if isAbsent(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer h.Close()
+	err = netns.Do(h, func() error {
+		s, err := openSocket()
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		alias, group, err := s.loMark(noNetnsid, make([]byte, answerSize))
+		is = marked(name, alias, group)
+		return err
+	})
+	return is, err
+}
+
 // Labs gives the names of the labs that are there, sorted: those with a marked
 // namespace, or with a marked link or table in the namespace of this process.
 func (k *Kernel) Labs(ctx context.Context) ([]string, error) {

@@ -94,6 +94,9 @@ func (k *Kernel) Observe(ctx context.Context, want *netsetup.State) (*netsetup.S
 	if err := resolvePeers(list); err != nil {
 		return nil, err
 	}
+	if err := readOwned(want.Lab, list); err != nil {
+		return nil, err
+	}
 	state := &netsetup.State{Lab: want.Lab, Namespaces: make([]netsetup.Namespace, 0, len(list))}
 	for _, o := range list {
 		if o.ns.Kind == netsetup.Root && o.want == nil && len(o.ns.Links)+len(o.ns.Tables) == 0 {

@@ -32,6 +32,13 @@ func Make(name string, prepare func() error) (*Handle, error) {
 // The handles are in the order of names. After an error, which is the first with
 // those that came beside it, none of them is left.
 func MakeEach(names []string, workers int, prepare func(i int) error) ([]*Handle, error) {
+	return MakeEachOwned(names, func(int) *IDMaps { return nil }, workers, prepare)
+}
+
+// MakeEachOwned is MakeEach for namespaces that belong to new user namespaces,
+// where owner says so: root of such a one has privilege over its network, and
+// none outside. The user namespace lives as long as the network.
+func MakeEachOwned(names []string, owner func(i int) *IDMaps, workers int, prepare func(i int) error) ([]*Handle, error) {
 	held, err := shareDir()
 	if err != nil {
 		return nil, errors.Join(err, removeDir())
@@ -43,7 +50,7 @@ func MakeEach(names []string, workers int, prepare func(i int) error) ([]*Handle
 		if prepare != nil {
 			inside = func() error { return prepare(i) }
 		}
-		if hs[i], errs[i] = makeHere(names[i], inside); errs[i] != nil {
+		if hs[i], errs[i] = makeHere(names[i], owner(i), inside); errs[i] != nil {
 			errs[i] = fmt.Errorf("make network namespace %s: %w", names[i], errs[i])
 		}
 		return errs[i] == nil
@@ -75,14 +82,18 @@ func Try(fn func() error) error {
 
 // makeHere leaves the calling thread in a new namespace, whether it fails or
 // not; that is for the pool to mend.
-func makeHere(name string, prepare func() error) (h *Handle, err error) {
+func makeHere(name string, owner *IDMaps, prepare func() error) (h *Handle, err error) {
 	path, err := namePath(name)
 	if err != nil {
 		return nil, err
 	}
-	err = failpoint.Around("netns.unshare", func() error { return unix.Unshare(unix.CLONE_NEWNET) })
+	if owner != nil {
+		err = failpoint.Around("netns.unshare", func() error { return enterOwned(owner) })
+	} else if err = failpoint.Around("netns.unshare", func() error { return unix.Unshare(unix.CLONE_NEWNET) }); err != nil {
+		err = unshareError(err)
+	}
 	if err != nil {
-		return nil, unshareError(err)
+		return nil, err
 	}
 	fd, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

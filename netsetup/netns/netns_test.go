@@ -393,43 +393,6 @@ func TestDoEach(t *testing.T) {
 	}
 }
 
-func TestDoPrivate(t *testing.T) {
-	h := make1(t, "private")
-	err := netns.DoPrivate(h, func() error {
-		if got, err := hereInode(); err != nil || got != h.Inode() {
-			t.Errorf("inside: %d, %v, want %d", got, err, h.Inode())
-		}
-		if err := unix.Mount("tmpfs", "/run/user", "tmpfs", 0, ""); err != nil {
-			return err
-		}
-		// A mount of its own does not keep the namespace: deleting reaches it.
-		if err := netns.Delete("private"); err != nil {
-			return err
-		}
-		mounts, err := os.ReadFile("/proc/thread-self/mountinfo")
-		if err != nil {
-			return err
-		}
-		if !strings.Contains(string(mounts), " /run/user ") {
-			t.Error("inside there is no mount")
-		}
-		if strings.Contains(string(mounts), netns.Dir+"/private ") {
-			t.Error("inside the deleted namespace is mounted still")
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(mounts), " /run/user ") {
-		t.Error("the mount is seen outside")
-	}
-}
-
 func TestIproute2(t *testing.T) {
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("iproute2 is not installed")

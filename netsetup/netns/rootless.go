@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -30,9 +29,8 @@ const RootlessEnv = "NSLAB_ROOTLESS"
 // err, with exit status 1, is our own failure: a *PrivilegeError or *LimitError
 // where this host forbids it.
 func EnterRootless(args []string) (exitCode int, err error) {
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
-	defer signal.Stop(signals)
+	signals := PassSignals()
+	defer signals.Stop()
 	err = bug.Guard(func() error {
 		h, inUse, err := userRunDir().enter()
 		if err != nil {
@@ -60,7 +58,7 @@ func StopHolder() error {
 }
 
 // runInside starts the program and passes signals on until it has ended.
-func runInside(h *holder, args []string, signals <-chan os.Signal) (exitCode int, err error) {
+func runInside(h *holder, args []string, signals *Signals) (exitCode int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	pid, err := startInside(h, append([]string{os.Args[0]}, args...), append(cleanEnv(), RootlessEnv+"=1"))
@@ -71,20 +69,7 @@ func runInside(h *holder, args []string, signals <-chan os.Signal) (exitCode int
 	if err != nil {
 		return 0, err
 	}
-	ended := make(chan struct{})
-	defer close(ended)
-	go func() {
-		for {
-			select {
-			case s := <-signals:
-				if !fromTerminal(s) {
-					inside.Signal(s) // an error means that it has ended
-				}
-			case <-ended:
-				return
-			}
-		}
-	}()
+	signals.To(pid)
 	state, err := inside.Wait()
 	if err != nil {
 		return 0, fmt.Errorf("wait for the program inside: %w", err)
@@ -94,6 +79,33 @@ func runInside(h *holder, args []string, signals <-chan os.Signal) (exitCode int
 		return 128 + int(status.Signal()), nil
 	}
 	return status.ExitStatus(), nil
+}
+
+// startInside runs this very program, with args and env, in the namespaces of h.
+// It has this one's standard files, terminal, process group and current
+// directory. The calling goroutine must be locked to its thread, whose end sends
+// SIGTERM to the child.
+func startInside(h *holder, args, env []string) (pid int, err error) {
+	here, err := unix.Open(".", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("open the current directory: %w", Limit(err))
+	}
+	defer unix.Close(here)
+	path, err := os.Getwd()
+	if err != nil {
+		path = "" // it was removed; the descriptor still leads there
+	}
+	w := &Way{}
+	w.Enter(unix.CLONE_NEWUSER, h.user)
+	w.Enter(unix.CLONE_NEWNS, h.mnt)
+	w.Enter(unix.CLONE_NEWNET, h.net)
+	const chdir = "change to the current directory"
+	w.Call(chdir, []syscall.Errno{Harmless}, unix.SYS_CHDIR, path)
+	w.Skip(1)
+	w.Call(chdir, nil, unix.SYS_FCHDIR, here)
+	// After setns, which clears it.
+	w.Call("end with this process", nil, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGTERM))
+	return w.Start(&Program{Paths: []string{"/proc/self/exe"}, Argv: args, Env: env})
 }
 
 // cleanEnv is the environment without RootlessEnv: of two that are the same the
@@ -106,22 +118,6 @@ func cleanEnv() []string {
 		}
 	}
 	return env
-}
-
-// fromTerminal says whether a terminal sent s, as far as can be told: then our
-// process group is in its foreground, and the program inside, which is of the
-// same group, has got it too.
-func fromTerminal(s os.Signal) bool {
-	if s != unix.SIGINT && s != unix.SIGQUIT {
-		return false
-	}
-	tty, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(tty)
-	group, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
 }
 
 // runDir is where a user's holder is recorded. Its files: lock, held while the

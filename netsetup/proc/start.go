@@ -2,45 +2,34 @@ package proc
 
 import (
 	"os"
-	"os/exec"
-	"syscall"
 
-	"nslab/netsetup/netns"
-	"nslab/netsetup/proc/cgroup"
+	"golang.org/x/sys/unix"
 )
 
-// Start starts the program in a session of its own, and in group where that is
-// not nil, with nothing to read and with output, an open file, for what it
-// writes. It does not wait for its end: the process is the caller's to reap.
-func (c *Command) Start(output *os.File, group *cgroup.Group) (pid int, err error) {
+// Start starts the program in a session of its own, with nothing to read and with
+// output, an open file, for what it writes. It does not wait for its end: the
+// process is the caller's to reap.
+func (c *Command) Start(output *os.File) (pid int, err error) {
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		return 0, err
 	}
 	defer null.Close()
-	cmd := &exec.Cmd{
-		Args: c.Argv, Env: c.env(), Stdin: null, Stdout: output, Stderr: output,
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	return c.child(unix.SYS_SETSID, []*os.File{null, output, output})
+}
+
+// child starts the program as a child: in a session or a process group of its
+// own, as the system call own says. files are its standard files, none: those of
+// this process.
+func (c *Command) child(own uintptr, files []*os.File) (pid int, err error) {
+	if len(c.Argv) == 0 {
+		return 0, errNoProgram
 	}
-	err = netns.DoPrivate(c.Namespace, func() error {
-		if group != nil {
-			done, err := group.Enter(cmd.SysProcAttr)
-			if err != nil {
-				return err
-			}
-			defer done()
-		}
-		path, err := c.prepare()
-		if err != nil {
-			return err
-		}
-		cmd.Path = path
-		if err := c.startError(cmd.Start()); err != nil {
-			return err
-		}
-		pid = cmd.Process.Pid
-		netns.RestoreFileLimit(pid) // an error means that it has ended
-		return cmd.Process.Release()
-	})
-	return pid, err
+	e, err := c.enter()
+	if err != nil {
+		return 0, err
+	}
+	defer e.close()
+	e.Call("leave the process group", nil, own, 0, 0)
+	return c.start(e, files)
 }

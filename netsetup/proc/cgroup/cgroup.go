@@ -17,7 +17,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -235,33 +234,19 @@ func (g *Group) Paths() []string {
 	return dirs
 }
 
-// Enter sees to it that what the calling thread starts next begins in the group.
-// The thread must be one that is thrown away. attr is what the process will be
-// started with, and done is to be called when it was; with nil the process
-// itself, which is to become another program, is moved.
-//
-// To move a process costs the kernel some 10 ms in each hierarchy of version 1,
-// since it waits for all processors; the thread that moves itself, and a process
-// that is made in its group, cost nothing. Until it ends the thread counts as one
-// of the PIDs of version 1.
-func (g *Group) Enter(attr *syscall.SysProcAttr) (done func(), err error) {
+// Doors are the files by which a process gets into the group, writing 0 to each
+// of them before it has further threads. To move another process costs the
+// kernel some 10 ms in each hierarchy of version 1, since it waits for all
+// processors; the thread that moves itself does not.
+func (g *Group) Doors() []string {
+	var files []string
 	for _, p := range g.v1 {
-		if err := write(filepath.Join(p.dir, "tasks"), "0"); err != nil {
-			return nil, err
-		}
+		files = append(files, filepath.Join(p.dir, "tasks"))
 	}
-	switch {
-	case g.v2 == "":
-		return func() {}, nil
-	case attr == nil:
-		return func() {}, write(filepath.Join(g.v2, "cgroup.procs"), "0")
+	if g.v2 != "" {
+		files = append(files, filepath.Join(g.v2, "cgroup.procs"))
 	}
-	fd, err := unix.Open(g.v2, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: g.v2, Err: err}
-	}
-	attr.UseCgroupFD, attr.CgroupFD = true, fd
-	return func() { unix.Close(fd) }, nil
+	return files
 }
 
 // Add moves a process into the group.

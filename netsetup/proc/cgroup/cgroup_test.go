@@ -6,10 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -19,9 +17,6 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/proc/cgroup"
 )
-
-// The first thread cannot be thrown away, as those are that have entered a group.
-func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
@@ -117,22 +112,24 @@ func remove(t *testing.T, g *cgroup.Group) {
 // start starts a program in a group.
 func start(t *testing.T, g *cgroup.Group, argv ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with this function
-		done, err := g.Enter(cmd.SysProcAttr)
-		if err == nil {
-			err = cmd.Start()
-			done()
-		}
-		started <- err
-	}()
-	if err := <-started; err != nil {
+	enter := ""
+	for _, file := range g.Doors() {
+		enter += "echo 0 >" + file + " && "
+	}
+	cmd := exec.Command("sh", append([]string{"-c", enter + `exec "$@"`, "sh"}, argv...)...)
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	return cmd
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		// Once it is the program it is inside.
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cmd.Process.Pid))
+		if err != nil || !strings.Contains(string(comm), enter) {
+			return cmd
+		}
+		if time.Now().After(end) {
+			t.Fatal("it does not get in")
+		}
+	}
 }
 
 func TestEnter(t *testing.T) {
@@ -329,50 +326,4 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
-}
-
-// BenchmarkEnter is to be compared with BenchmarkStart: a process that is made in
-// its cgroup, and one that is made.
-func BenchmarkEnter(b *testing.B) {
-	if err := errors.Join(unix.Mount("none", base, "tmpfs", 0, ""), os.Mkdir(base+"/pids", 0o755),
-		unix.Mount("none", base+"/pids", "cgroup", 0, "pids")); err != nil {
-		b.Skip(err)
-	}
-	defer unix.Unmount(base, unix.MNT_DETACH)
-	defer unix.Unmount(base+"/pids", unix.MNT_DETACH)
-	g, err := cgroup.Create("lab", "node", netsetup.Limits{PIDs: 10})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer g.Remove()
-	for b.Loop() {
-		ended := make(chan error)
-		go func() {
-			runtime.LockOSThread()
-			cmd := exec.Command("true")
-			cmd.SysProcAttr = &syscall.SysProcAttr{}
-			done, err := g.Enter(cmd.SysProcAttr)
-			if err == nil {
-				err = cmd.Run()
-				done()
-			}
-			ended <- err
-		}()
-		if err := <-ended; err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkStart(b *testing.B) {
-	for b.Loop() {
-		ended := make(chan error)
-		go func() {
-			runtime.LockOSThread()
-			ended <- exec.Command("true").Run()
-		}()
-		if err := <-ended; err != nil {
-			b.Fatal(err)
-		}
-	}
 }

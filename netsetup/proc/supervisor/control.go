@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
-	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 )
 
@@ -253,7 +252,6 @@ func ensure(ctx context.Context, lab string) error {
 		return fmt.Errorf("start the supervisor of lab %s: %w", lab, err)
 	}
 	go cmd.Wait()
-	netns.RestoreFileLimit(cmd.Process.Pid) // an error means that it has ended
 	write.Close()
 	read.SetReadDeadline(time.Now().Add(startTime))
 	answer, err := io.ReadAll(read)

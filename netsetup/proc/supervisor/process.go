@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
-	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 	"nslab/netsetup/proc/cgroup"
 )
@@ -192,21 +191,17 @@ func (p *process) launch() (*child, error) {
 // it as the process itself.
 func (p *process) start(argv []string, out *os.File, name string) (pid int, err error) {
 	m := p.machine
-	h, err := netns.Open(m.Lab + "." + m.Node)
+	n, err := proc.Open(m.Lab, m.Node)
 	if err != nil {
 		return 0, err
 	}
-	defer h.Close()
-	group, err := cgroup.Open(m.Lab, m.Node)
-	if err != nil {
-		return 0, err
-	}
+	defer n.Close()
 	env, err := Env(m, name, p.status.Version, p.spec.Env...)
 	if err != nil {
 		return 0, err
 	}
-	c := proc.Command{Namespace: h, Argv: argv, Dir: "/", Env: env, User: p.spec.User}
-	return c.Start(out, group)
+	c := proc.Command{Node: n, Argv: argv, Dir: "/", Base: []string{}, Env: env, User: p.spec.User}
+	return c.Start(out)
 }
 
 // Env is the environment of what the lab itself runs in a node: it is the same
