@@ -366,7 +366,7 @@ func TestCgroups(t *testing.T) {
 	if err := s.cgroupsOf(dir, "nslab"); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"cgroup " + dir + "/nslab", "cgroup " + dir + "/other/nslab-x"}
+	want := []string{"cgroup " + dir + "/nslab", "cgroup " + dir + "/nslab/lab.node", "cgroup " + dir + "/other/nslab-x"}
 	if !slices.Equal(s.lines, want) {
 		t.Errorf("got %q, want %q", s.lines, want)
 	}
