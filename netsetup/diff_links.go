@@ -90,12 +90,40 @@ func (d *differ) links(have, want *Namespace) {
 		switch {
 		case is == nil:
 			d.addLink(have, want, w)
-		case !sameSettings(is, w) || is.Up && !w.Up:
+		case !sameSettings(is, w) || is.Up && !w.Up || want.strays(w, have):
 			was, to := *is, w.over(*is)
 			to.Up = is.Up && w.Up
+			if want.strays(w, have) {
+				to.MTU = want.portsMTU(w.Name)
+			}
 			d.emit(Op{Phase: Links, Verb: Change, Namespace: want.Name, Object: &to, Was: &was})
 		}
 	}
+}
+
+// strays reports a bridge without an MTU in the file whose MTU is not what its
+// ports make it: somebody set it, and the kernel leaves it alone since
+// (net/bridge/br_if.c:br_mtu_auto_adjust).
+func (n *Namespace) strays(bridge *Link, have *Namespace) bool {
+	if bridge.Kind != KindBridge || bridge.MTU != 0 || n.Kind != Own {
+		return false
+	}
+	is := findLink(have, bridge.Name)
+	return is != nil && is.Kind == KindBridge && is.MTU != 0 && is.MTU != have.portsMTU(bridge.Name)
+}
+
+// portsMTU is the MTU that its ports give a bridge.
+func (n *Namespace) portsMTU(bridge string) int {
+	least := 0
+	for i := range n.Links {
+		if l := &n.Links[i]; l.Master == bridge && l.MTU != 0 && (least == 0 || l.MTU < least) {
+			least = l.MTU
+		}
+	}
+	if least == 0 {
+		return 1500 // ETH_DATA_LEN
+	}
+	return least
 }
 
 // over is the link as it will be when the wanted settings are laid over what it

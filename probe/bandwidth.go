@@ -32,8 +32,10 @@ const (
 	// offered is how much more datagrams are sent than the larger bound of the
 	// rate, so that more than that would be seen.
 	offered = 1.25
-	// pace is how often datagrams are sent.
-	pace = time.Millisecond
+	// pace is how often datagrams are sent, catchUp how much that was not sent in
+	// time is made up for.
+	pace    = time.Millisecond
+	catchUp = 100 * time.Millisecond
 )
 
 func newBandwidth(r *runner, t *topology.Test) *bandwidth {
@@ -96,6 +98,8 @@ func (b *bandwidth) send(ctx context.Context, c *client, k *sink) result {
 		})
 		err = b.flood(c.file)
 	} else {
+		// A deep queue is kept full while this process does not run.
+		c.raw.Control(func(fd uintptr) { growSendBuffer(int(fd)) })
 		err = b.pour(c, k, end)
 	}
 	if ctx.Err() != nil {
@@ -140,9 +144,8 @@ func (b *bandwidth) pour(c *client, k *sink, end time.Time) error {
 		if now.After(end) {
 			return nil
 		}
-		// What the socket did not take in time is not made up for.
 		due := perSecond * now.Sub(began).Seconds()
-		sent = max(sent, due-perSecond*10*pace.Seconds())
+		sent = max(sent, due-perSecond*catchUp.Seconds())
 		for ; sent < due; sent++ {
 			_, err := c.file.Write(data)
 			switch {

@@ -316,8 +316,7 @@ func (b *burst) expire(e *echo) {
 		b.end(e, unable, noBuffer(e.sock.key.node.name, e.ping.c.Family, b.runner.neighbors.table(e.sock.key.ipv6), e.firstFulls))
 		return
 	}
-	full := b.runner.neighbors.table(e.sock.key.ipv6).fulls > e.fulls
-	if e.extended < maxExtensions && (full || b.droppedSince(e)) {
+	if e.extended < maxExtensions && (b.full(e) || b.droppedSince(e)) {
 		e.extended++
 		e.sent, e.due = time.Time{}, time.Now()
 		b.pending = append(b.pending, e)
@@ -329,8 +328,18 @@ func (b *burst) expire(e *echo) {
 	if e.done {
 		return
 	}
-	res := result{seen: lost, silent: true, what: fmt.Sprintf("no answer within %s", b.timeout)}
-	if full {
+	b.lose(e, true, fmt.Sprintf("no answer within %s", b.timeout))
+}
+
+// full reports whether the table of neighbours was full since an echo was sent.
+func (b *burst) full(e *echo) bool {
+	return b.runner.neighbors.table(e.sock.key.ipv6).fulls > e.fulls
+}
+
+// lose ends an echo that was not answered.
+func (b *burst) lose(e *echo, silent bool, what string) {
+	res := result{seen: lost, silent: silent, what: what}
+	if b.full(e) {
 		res = res.fullTable(b.test, e.ping.c.Family, b.runner.neighbors.table(e.sock.key.ipv6))
 	}
 	e.silent = res.silent

@@ -193,9 +193,17 @@ func (b *burst) seeRequest(at *node, p packet) {
 
 func (b *burst) seeError(e *echo, p packet, from netip.Addr) {
 	// The sender's own kernel reports to itself that nobody on the segment
-	// answers for the address. That is silence.
+	// answers for the address. That is silence; with a full table nobody can.
 	if p.noNeighbor && from == p.quotedSrc {
-		b.end(e, lost, fmt.Sprintf("no neighbour of %s answers for the next hop to %s", e.sock.key.node.name, e.ping.job.to.addr))
+		switch {
+		case e.done:
+		case e.extended < maxExtensions && b.full(e):
+			e.extended++
+			e.due = time.Now().Add(shortPause)
+			b.pending = append(b.pending, e)
+		default:
+			b.lose(e, false, fmt.Sprintf("no neighbour of %s answers for the next hop to %s", e.sock.key.node.name, e.ping.job.to.addr))
+		}
 		return
 	}
 	// Now the kernel of the sender knows the MTU of the path, and fragments.

@@ -4,17 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup/kernel"
-	"nslab/netsetup/nft"
 	"nslab/topology"
 )
 
@@ -22,10 +19,9 @@ const (
 	// maxLookedInto is how many failed cases of one item are tried again.
 	maxLookedInto = 10
 	// secondTimeout and thirdTimeout bound a request of the tries that look for
-	// the place, lookTime each try.
+	// the place; a whole try has half as much again.
 	secondTimeout = time.Second
 	thirdTimeout  = 300 * time.Millisecond
-	lookTime      = 1500 * time.Millisecond
 	// maxAgain is how many echoes of a pair are sent again.
 	maxAgain = 5
 )
@@ -112,7 +108,7 @@ func (l *look) try(ctx context.Context, failures []*failure, timeout time.Durati
 		jobs[i] = &job{c: &c, test: &test, from: f.from, to: f.to, ipv6: f.ipv6, known: true, owners: f.owners, watched: true}
 		keep(f, jobs[i])
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	ctx, cancel := context.WithTimeout(ctx, timeout*3/2)
 	defer cancel()
 	l.watch.read() // what came before
 	results := make(map[*job]result)
@@ -382,25 +378,6 @@ func (s *suspect) begin(lab string) (err error) {
 	return err
 }
 
-// verdictNames are those of NF_*, linux/netfilter.h, by which a packet goes no
-// further.
-var verdictNames = map[int32]string{0: "drop", 2: "stolen", 3: "queue"}
-
-// hit notes a rule that kept a packet.
-func (f *failure) hit(file string, n *node, v *kernel.Verdict) {
-	h := Hit{Node: n.name, Family: v.Family.String(), Table: v.Table, Chain: v.Chain, Verdict: verdictNames[v.Code&0xff]}
-	if !v.Policy {
-		h.Handle = v.Handle
-	}
-	h.Rule, h.Pos = ruleOf(n, v)
-	if h.Pos.Line > 0 {
-		h.File = file
-	}
-	if !slices.Contains(f.e.Rules, h) {
-		f.e.Rules = append(f.e.Rules, h)
-	}
-}
-
 // sentText is what a failure's requests are, for people.
 func (f *failure) sentText() string {
 	var what string
@@ -441,147 +418,4 @@ func addressText(a netip.AddrPort) string {
 		return a.Addr().String()
 	}
 	return a.String()
-}
-
-// ruleOf is the text of the rule, and its place where the file has it; of a
-// policy that of the chain.
-func ruleOf(n *node, v *kernel.Verdict) (text string, pos topology.Pos) {
-	if v.Rule != nil {
-		text = v.Rule.Describe()
-	}
-	rules := n.topo.Nftables
-	if rules == nil || v.Read == nil {
-		return text, pos
-	}
-	want, errs := nft.Compile(rules.File, n.index)
-	if len(errs) > 0 {
-		want = rules.Ruleset
-	}
-	for _, table := range want.Tables {
-		if table.Family != v.Family || table.Name != v.Table {
-			continue
-		}
-		for _, ch := range v.Read.Chains {
-			if ch.Name != v.Chain {
-				continue
-			}
-			if v.Policy {
-				return "", chainPos(rules, table, v.Chain)
-			}
-			at := slices.Index(ch.Rules, v.Rule)
-			if pairs := nft.Pair(v.Read, ch, table); at >= 0 && pairs[at] != nil {
-				return pairs[at].Text, rules.At(pairs[at].Pos)
-			}
-		}
-	}
-	return text, pos
-}
-
-func chainPos(rules *topology.Nftables, t *nft.Table, name string) (pos topology.Pos) {
-	for _, ch := range t.Chains {
-		if ch.Name == name {
-			pos = rules.At(ch.Pos)
-		}
-	}
-	return pos
-}
-
-// onward is how the node where a request was last seen would send it on.
-func (l *look) onward(f *failure) []string {
-	flow := f.second.flow()
-	if f.arrived(flow) || len(flow.requests) == 0 {
-		return nil
-	}
-	s := &flow.requests[len(flow.requests)-1]
-	t := l.tablesOf(s.node)
-	if t == nil {
-		return nil
-	}
-	if s.out {
-		return l.otherEnd(f, s)
-	}
-	if l.isPort(s) || s.node == f.from.node {
-		return nil
-	}
-	return t.forward(s)
-}
-
-// forward is the node's way for a packet that came in.
-func (t *tables) forward(s *sighting) []string {
-	iface, dst := t.name(s.index), s.dst.Addr()
-	what := fmt.Sprintf("route in %s to %s from %s iif %s", t.node.name, dst, s.src.Addr(), iface)
-	found, err := t.h.RouteGetWithOptions(dst.AsSlice(), &netlink.RouteGetOptions{SrcAddr: s.src.Addr().AsSlice(), Iif: iface})
-	if err == nil && len(found) == 0 {
-		err = unix.ENETUNREACH
-	}
-	if err != nil {
-		what += ": " + errnoText(err)
-	} else if found[0].Type == unix.RTN_LOCAL {
-		return []string{fmt.Sprintf("%s has the address %s", t.node.name, dst)}
-	} else {
-		what += ": " + t.text(found[0], dst.Is6())
-	}
-	lines := []string{what}
-	if key, off := t.forwardingOff(iface, dst.Is6()); off {
-		lines = append(lines, fmt.Sprintf("%s does not forward: %s = 0", t.node.name, key))
-	}
-	if err != nil || found[0].Type != unix.RTN_UNICAST {
-		return lines
-	}
-	next := gateway(found[0].Gw, found[0].Via)
-	if !next.IsValid() {
-		next = dst
-	}
-	return append(lines, t.neighbor(next, found[0].LinkIndex)...)
-}
-
-// forwardingOff reports whether an interface does not forward, and names the
-// setting.
-func (t *tables) forwardingOff(iface string, v6 bool) (key string, off bool) {
-	family := family4
-	if v6 {
-		family = family6
-	}
-	key = fmt.Sprintf("net.%s.conf.%s.forwarding", family, iface)
-	err := t.node.inside(func() error {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/sys/net/%s/conf/%s/forwarding", family, iface))
-		off = err == nil && strings.TrimSpace(string(b)) == "0"
-		return err
-	})
-	return key, err == nil && off
-}
-
-// otherEnd tells of the interface at the other end of a link that a packet left
-// by and did not come in at.
-func (l *look) otherEnd(f *failure, s *sighting) []string {
-	at := l.placeOf(s)
-	for _, link := range l.lab.Links {
-		for i, e := range link.Endpoints {
-			if e.Node != at.Node || e.Interface != at.Interface {
-				continue
-			}
-			far := link.Endpoints[1-i]
-			line := fmt.Sprintf("it did not come in at the other end, %s:%s", far.Node, far.Interface)
-			if t := l.tablesOf(l.nodes[far.Node]); t != nil {
-				line += t.whyNot(far.Interface, s.length)
-			}
-			return []string{line}
-		}
-	}
-	return nil
-}
-
-// whyNot says why an interface takes no packet of that length, if it can be seen.
-func (t *tables) whyNot(iface string, length int) string {
-	link, err := t.h.LinkByName(iface)
-	if err != nil {
-		return ": " + errnoText(err)
-	}
-	switch at := link.Attrs(); {
-	case at.RawFlags&unix.IFF_UP == 0:
-		return ": the interface is down"
-	case length > at.MTU:
-		return fmt.Sprintf(": its MTU is %d, the packet has %d bytes", at.MTU, length)
-	}
-	return ""
 }

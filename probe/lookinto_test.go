@@ -3,6 +3,7 @@ package probe
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"nslab/topology"
 )
@@ -113,5 +114,58 @@ func TestExplanation(t *testing.T) {
 				l.do(n.Name, "! nft list ruleset | grep nslab-trace")
 			}
 		})
+	}
+}
+
+// TestSecondTry has a filter that keeps one packet: the case has failed, and says
+// that it did not again.
+func TestSecondTry(t *testing.T) {
+	l := pairLab(t)
+	l.nft("b", `table ip t { chain i { type filter hook input priority 0; icmp type echo-request limit rate 1/hour burst 1 packets drop; }; }`)
+	c := l.one(testItem("ping", "a", "b", 0, func(x *topology.Test) { x.Family = family4 }))
+	c.mustBe(t, Fail, "second try: it passed")
+	if c.Attempts != 1 || !c.Explanation.Passed || c.Explanation.LastSeen != nil {
+		t.Errorf("%d attempts, %+v", c.Attempts, c.Explanation)
+	}
+}
+
+// TestLookIntoFew has more failed cases than are looked into.
+func TestLookIntoFew(t *testing.T) {
+	l := meshLab(t, 5, true)
+	for _, n := range l.Nodes {
+		if n.Kind == topology.Host {
+			l.nft(n.Name, `table ip t { chain i { type filter hook input priority 0; icmp type echo-request drop; }; }`)
+		}
+	}
+	files := openFiles(t)
+	mesh := l.mesh("ping", 0)
+	mesh.Timeout = 100 * time.Millisecond
+	looked := 0
+	for _, c := range l.run(mesh).Cases {
+		if c.Explanation != nil {
+			looked++
+			c.mustBe(t, Fail, "kept by "+c.To+": rule table ip t chain i handle")
+		} else {
+			c.mustBe(t, Fail, "of each item the first 10 that fail are")
+		}
+	}
+	if looked != maxLookedInto {
+		t.Errorf("%d cases were looked into, want %d", looked, maxLookedInto)
+	}
+	if n := openFiles(t); n > files+3 { // what package netns keeps
+		t.Errorf("%d files are open, %d were before", n, files)
+	}
+}
+
+// TestLookIntoGuest has a target in somebody else's namespace, to which no table is
+// added.
+func TestLookIntoGuest(t *testing.T) {
+	l := pairLab(t)
+	l.node("b").Kind = topology.External
+	l.nft("b", `table inet t { chain i { type filter hook input priority 0; meta l4proto tcp drop; }; }`)
+	c := l.one(testItem("tcp", "a", "b", 80, func(x *topology.Test) { x.Family = family4 }))
+	c.mustBe(t, Fail, "last seen: coming in by b:eth0")
+	if len(c.Explanation.Rules) > 0 {
+		t.Errorf("rules of a guest were traced: %v", c.Explanation.Rules)
 	}
 }

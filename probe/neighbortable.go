@@ -48,7 +48,7 @@ func (t *neighborTables) table(v6 bool) neighborTable {
 
 // text says what to do about a full table.
 func (t neighborTable) text(family string) string {
-	return fmt.Sprintf("the kernel's table of neighbours was full: %d of at most %d entries, of all namespaces of this host together; raise net.%s.neigh.default.gc_thresh3 on the host, or write permanent entries (addressing: {neighbors: static})",
+	return fmt.Sprintf("the kernel's table of neighbours was full: %d entries of all namespaces of this host together, of which at most %d may be learned; raise net.%s.neigh.default.gc_thresh3 on the host, or write permanent entries (addressing: {neighbors: static})",
 		t.entries, t.limit, family)
 }
 

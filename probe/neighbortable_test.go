@@ -15,8 +15,8 @@ func TestNeighborTables(t *testing.T) {
 	}
 	for i, x := range tables {
 		t.Logf("%d: %+v", i, x)
-		if x.limit == 0 || x.entries > x.limit {
-			t.Errorf("table %d: %d entries, at most %d", i, x.entries, x.limit)
+		if x.limit == 0 {
+			t.Errorf("table %d has no limit", i)
 		}
 	}
 }
@@ -51,7 +51,7 @@ func TestFullTable(t *testing.T) {
 		want   Outcome
 		text   string
 	}{
-		{expectPass, 1000, Fail, "no answer within 300ms; meanwhile the kernel's table of neighbours was full: 1000 of at most 1024 entries"},
+		{expectPass, 1000, Fail, "no answer within 300ms; meanwhile the kernel's table of neighbours was full: 1000 entries of all namespaces"},
 		{expectDrop, 1000, Error, "net.ipv4.neigh.default.gc_thresh3"},
 		{expectFail, 1000, Error, "net.ipv4.neigh.default.gc_thresh3"},
 		{expectDrop, 2, Pass, ""},

@@ -33,6 +33,7 @@ type result struct {
 	ended   time.Time
 	silent  bool // lost, and not because the sender's kernel said so
 	busy    bool // unable, because the sender's kernel had no buffer
+	alone   bool // lost, because nobody answered for a neighbour of the sender
 }
 
 // broken is the result of a try that could not be carried out.

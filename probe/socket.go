@@ -20,6 +20,16 @@ func growReceiveBuffer(fd int) {
 	}
 }
 
+// sendBuffer is what a socket asks for that sends as much as a link takes, in
+// bytes; as receiveBuffer.
+const sendBuffer = 1 << 20
+
+func growSendBuffer(fd int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer) // at worst it stays as it was
+	}
+}
+
 // keepTimestamps opens a socket that has the kernel write the time on all packets
 // as long as it is open. The kernel begins to some time after it is asked to; a
 // packet without a time gets that of being read (net/socket.c:__sock_recv_timestamp).

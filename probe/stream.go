@@ -123,7 +123,7 @@ func (s *stream) persist(ctx context.Context, j *job, listeners []*listener, far
 	}
 	full := func() bool { return s.runner.neighbors.table(j.ipv6).fulls > fulls }
 	for range maxExtensions {
-		if !late(res, s.timeout) && !(res.silent && (dropping() || full())) {
+		if !late(res, s.timeout) && !(res.silent && dropping()) && !((res.silent || res.alone) && full()) {
 			break
 		}
 		fulls = s.runner.neighbors.table(j.ipv6).fulls
@@ -132,7 +132,7 @@ func (s *stream) persist(ctx context.Context, j *job, listeners []*listener, far
 	switch {
 	case res.busy:
 		res = broken("%s", noBuffer(j.from.node.name, j.c.Family, s.runner.neighbors.table(j.ipv6), first))
-	case res.silent && full():
+	case (res.silent || res.alone) && full():
 		res = res.fullTable(j.test, j.c.Family, s.runner.neighbors.table(j.ipv6))
 	}
 	res.began = began
@@ -155,7 +155,7 @@ func (s *stream) listen(j *job) ([]*listener, error) {
 		}
 		key := listenerKey{node: n, addr: netip.AddrPortFrom(j.to.addr, uint16(j.to.port)), tcp: s.tcp}
 		if s.ask != nil {
-			key.of = s.test
+			key.of = ownServer(s.test)
 		}
 		l, ok := s.listeners[key]
 		if !ok {
@@ -426,7 +426,7 @@ func (c *client) failure(err error) result {
 	}
 	if e, ok := c.queuedError(); ok {
 		if e.noNeighbor && e.from == c.local.Addr() {
-			return result{seen: lost, what: fmt.Sprintf("no neighbour of %s answers for the next hop to %s", c.job.from.node.name, c.job.to.addr)}
+			return result{seen: lost, alone: true, what: fmt.Sprintf("no neighbour of %s answers for the next hop to %s", c.job.from.node.name, c.job.to.addr)}
 		}
 		if e.from == c.local.Addr() {
 			return result{seen: refused, what: fmt.Sprintf("the kernel of %s refused it: %s", c.job.from.node.name, e.text)}

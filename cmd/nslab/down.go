@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nslab/netsetup"
+	"nslab/netsetup/bug"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
@@ -170,7 +171,11 @@ func (a *app) down(ctx context.Context, k *kernel.Kernel, lab string, bar *progr
 // that may have something of it.
 func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, joined []string, bar *progress) (found bool, err error) {
 	defer bar.finish(lab)
-	ran, err := supervisor.End(ctx, lab)
+	ran := false
+	err = bug.Guard(func() (err error) {
+		ran, err = supervisor.End(ctx, lab)
+		return err
+	})
 	found, downErr := netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined})
 	found = found || ran
 	if left := new(netsetup.LeftError); downErr != nil && !(errors.As(downErr, &left) && len(left.Left) == 0) {

@@ -193,8 +193,8 @@ func mounts(s *State) error {
 	return nil
 }
 
-// cgroups lists those of the labs of this /run in every hierarchy that is mounted
-// here. Others come and go with what else the host does.
+// cgroups lists nslab's in every hierarchy that is mounted here. Others come and go
+// with what else the host does.
 func cgroups(s *State) error {
 	top, err := cgroup.Top()
 	if err != nil {
@@ -222,7 +222,7 @@ func (s *State) cgroupsOf(mount, top string) error {
 			return nil // it went meanwhile
 		case err != nil:
 			return err
-		case d.IsDir() && strings.Contains(strings.TrimPrefix(path, mount), "/"+top):
+		case d.IsDir() && strings.Contains(strings.TrimPrefix(path, mount)+"/", "/"+top+"/"):
 			s.add("cgroup %s", path)
 		}
 		return nil

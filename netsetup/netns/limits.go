@@ -54,6 +54,19 @@ func MostFiles() (uint64, error) {
 	return now.Max, nil
 }
 
+// RestoreFileLimit gives a program that was started the limits of open files back
+// that were there before RaiseFileLimit. Those of a soft limit below the hard one it
+// has of Go's runtime.
+func RestoreFileLimit(pid int) error {
+	if files.Max == 0 {
+		return nil
+	}
+	if err := setFileLimit(pid, files); err != nil && err != unix.ESRCH {
+		return fmt.Errorf("set the limit of open files to %d: %w", files.Max, err)
+	}
+	return nil
+}
+
 // setFileLimit goes past Go's runtime, which after a call of its own function
 // would no longer give programs the soft limit back that it found.
 func setFileLimit(pid int, r unix.Rlimit) error {

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nslab/netsetup"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc/cgroup"
 )
@@ -32,12 +33,8 @@ func (e *entry) close() {
 func (c *Command) enter() (*entry, error) {
 	e := &entry{}
 	n, own := c.Node, c.Node.isolation()
-	if n.machine != nil {
-		g, err := cgroup.Open(n.machine.Lab, n.machine.Node)
-		if err != nil {
-			return nil, err
-		}
-		enterGroup(&e.Way, g)
+	if err := e.join(n); err != nil {
+		return nil, err
 	}
 	if n.keeper != nil {
 		e.EnterAll(kinds(own)|unix.CLONE_NEWNET, n.keeper.pidfd)
@@ -74,13 +71,24 @@ func (c *Command) enter() (*entry, error) {
 	return e, nil
 }
 
-// enterGroup leads a way into a node's cgroup, which may be nil.
-func enterGroup(w *netns.Way, g *cgroup.Group) {
-	if g == nil {
-		return
+// join adds the way into the node's cgroup, if there is one.
+func (e *entry) join(n *Node) error {
+	m := n.machine
+	if m == nil || m.Limits == (netsetup.Limits{}) && !m.Isolation.Cgroup && len(m.Processes)+len(m.Setup) == 0 {
+		return nil
 	}
-	for _, file := range g.Doors() {
-		w.Write("enter the node's cgroup", file, "0")
+	g, err := cgroup.Open(m.Lab, m.Node)
+	if g == nil || err != nil {
+		return err
+	}
+	joinGroup(&e.Way, g)
+	return nil
+}
+
+// joinGroup leads a way into a node's cgroup.
+func joinGroup(w *netns.Way, g *cgroup.Group) {
+	for _, file := range g.Join() {
+		w.Write("join the node's cgroup", file, "0")
 	}
 }
 

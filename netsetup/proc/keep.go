@@ -67,7 +67,9 @@ func Keep(net *netns.Handle, m *netsetup.Machine) (k *Keeper, err error) {
 		if err != nil {
 			return nil, err
 		}
-		enterGroup(w, g)
+		if g != nil {
+			joinGroup(w, g)
+		}
 	}
 	if err := unshare(w, net, m); err != nil {
 		return nil, err

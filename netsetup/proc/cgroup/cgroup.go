@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 )
 
 // Group is the cgroup of a node.
@@ -138,7 +139,7 @@ func (g *Group) make(m *mounts, limits netsetup.Limits) error {
 // takes the empty ones above it away, may come in between.
 func makeDir(dir string) error {
 	for try := 1; ; try++ {
-		err := os.MkdirAll(dir, 0o755)
+		err := failpoint.Around("cgroup.make", func() error { return os.MkdirAll(dir, 0o755) })
 		if try == 10 || !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -234,11 +235,13 @@ func (g *Group) Paths() []string {
 	return dirs
 }
 
-// Doors are the files by which a process gets into the group, writing 0 to each
-// of them before it has further threads. To move another process costs the
-// kernel some 10 ms in each hierarchy of version 1, since it waits for all
-// processors; the thread that moves itself does not.
-func (g *Group) Doors() []string {
+// Join are the files that a thread writes 0 to, to get into the group. A process
+// of several threads that does so and then becomes another program is in it, too.
+//
+// To move another process costs the kernel some 10 ms in each hierarchy of version
+// 1, since it waits for all processors; a thread that moves itself costs nothing
+// there.
+func (g *Group) Join() []string {
 	var files []string
 	for _, p := range g.v1 {
 		files = append(files, filepath.Join(p.dir, "tasks"))
@@ -266,8 +269,10 @@ func write(path, text string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = f.WriteString(text)
-	return err
+	return failpoint.Around("cgroup.write", func() error {
+		_, err := f.WriteString(text)
+		return err
+	})
 }
 
 // Nodes gives the names of all cgroups that are of a lab, sorted.

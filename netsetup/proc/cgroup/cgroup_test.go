@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,9 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/proc/cgroup"
 )
+
+// The first thread cannot be thrown away, as those are that have entered a group.
+func init() { runtime.LockOSThread() }
 
 func TestMain(m *testing.M) { sandbox.Main(m) }
 
@@ -80,11 +84,14 @@ func onEach(t *testing.T, test func(t *testing.T)) {
 			if labs, err := cgroup.Labs(); err != nil || len(labs) != 0 {
 				t.Errorf("left: %v, %v", labs, err)
 			}
-			if dirs, _ := filepath.Glob(base + "/nslab*"); len(dirs) != 0 {
-				t.Errorf("left: %v", dirs)
+			top, err := cgroup.Top() // other tests may run, with a /run of their own
+			if err != nil {
+				t.Fatal(err)
 			}
-			if dirs, _ := filepath.Glob(base + "/*/nslab*"); len(dirs) != 0 {
-				t.Errorf("left: %v", dirs)
+			for _, pattern := range []string{"/", "/*/"} {
+				if dirs, _ := filepath.Glob(base + pattern + top); len(dirs) != 0 {
+					t.Errorf("left: %v", dirs)
+				}
 			}
 		})
 	}
@@ -112,27 +119,22 @@ func remove(t *testing.T, g *cgroup.Group) {
 // start starts a program in a group.
 func start(t *testing.T, g *cgroup.Group, argv ...string) *exec.Cmd {
 	t.Helper()
-	enter := ""
-	for _, file := range g.Doors() {
-		enter += "echo 0 >" + file + " && "
+	script := "for file in " + strings.Join(g.Join(), " ") + `; do echo 0 > $file || exit; done; echo; exec "$@"`
+	cmd := exec.Command("sh", append([]string{"-c", script, "sh"}, argv...)...)
+	joined, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	cmd := exec.Command("sh", append([]string{"-c", enter + `exec "$@"`, "sh"}, argv...)...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
-		// Once it is the program it is inside.
-		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", cmd.Process.Pid))
-		if err != nil || !strings.Contains(string(comm), enter) {
-			return cmd
-		}
-		if time.Now().After(end) {
-			t.Fatal("it does not get in")
-		}
+	if _, err := joined.Read(make([]byte, 1)); err != nil {
+		t.Fatal("it did not get into its group: ", err)
 	}
+	return cmd
 }
 
-func TestEnter(t *testing.T) {
+func TestJoin(t *testing.T) {
 	onEach(t, func(t *testing.T) {
 		for _, limits := range []netsetup.Limits{{}, {CPU: 1, Memory: 1 << 28, PIDs: 20}} {
 			g := create(t, limits)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/failpoint"
 )
 
 // Procs gives the processes of the group and of what it has below it, sorted.
@@ -144,7 +146,8 @@ func (g *Group) Remove() error {
 
 func rmdir(dir string) error {
 	for deadline := time.Now().Add(removeTime); ; time.Sleep(5 * time.Millisecond) {
-		switch err := unix.Rmdir(dir); {
+		err := failpoint.Around("cgroup.remove", func() error { return unix.Rmdir(dir) })
+		switch {
 		case err == nil, err == unix.ENOENT:
 			return nil
 		case err != unix.EBUSY || time.Now().After(deadline):
