@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -68,6 +69,7 @@ func testDrift(t *testing.T) {
 			before = r.show()
 		}
 	}
+	fmt.Printf("drift: %d kinds of change tried\n", len(cases.Files))
 	if *update {
 		if err := os.WriteFile(driftCases, txtar.Format(cases), 0o644); err != nil {
 			t.Fatal(err)

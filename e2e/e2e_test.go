@@ -42,6 +42,7 @@ func TestProgram(t *testing.T) {
 	t.Run("documents", testDocuments)
 	t.Run("drift", testDrift)
 	t.Run("walk", testWalk)
+	t.Run("mutants", testMutants)
 }
 
 // commonDir is a temporary directory that every user can enter, as the scripts

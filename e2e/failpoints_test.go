@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -194,10 +195,10 @@ func (r *trials) fault(p point, fault string) string {
 		switch {
 		case !r.up:
 			problem = r.afterDown(status)
-		case fault == "kill" && (r.tried/len(faults))%2 == 0:
+		case status == 137 && (r.tried/len(faults))%2 == 0:
 			problem = r.afterKill()
-		case fault == "kill", status == 0, strings.Contains(out, " is up"):
-			problem = r.afterUp(status)
+		case status == 137, status == 0, strings.Contains(out, " is up"):
+			problem = r.afterUp(status != 0 || elsewherePoints.MatchString(p.name))
 		default:
 			problem = r.before.verySame(lookAtHost(r.t))
 		}
@@ -208,11 +209,18 @@ func (r *trials) fault(p point, fault string) string {
 	return fmt.Sprintf("%s\nit ended with status %d:\n%s", problem, status, out)
 }
 
+// elsewherePoints are those that other processes pass than the one that is started,
+// and those that it passes only where such a one is late.
+var elsewherePoints = regexp.MustCompile(`^(holder[.]run|cgroup[.]write|supervisor[.](log|listen|save|kill)|process)[.]`)
+
 // wrongEnd checks a command's exit status and message.
 func (r *trials) wrongEnd(p point, fault string, status int, out string) string {
 	statuses := map[string][]int{"error": {0, 4, 5}, "panic": {5}, "kill": {137}, "int": {0, 130}}[fault]
-	if r.rootless() && (strings.HasPrefix(p.name, "holder.run.") || strings.HasPrefix(p.name, "netns.dir.")) {
-		statuses = []int{0, 4} // the process that keeps the namespaces is not the one that is started
+	// The process that keeps the namespaces, and the one that runs those of the nodes,
+	// are not the one that is started.
+	elsewhere := elsewherePoints.MatchString(p.name) || r.rootless() && strings.HasPrefix(p.name, "netns.dir.")
+	if elsewhere {
+		statuses = []int{0, 4, 5, 130, 137}
 	}
 	ok := false
 	for _, s := range statuses {
@@ -221,9 +229,9 @@ func (r *trials) wrongEnd(p point, fault string, status int, out string) string 
 	switch {
 	case !ok:
 		return fmt.Sprintf("the exit status is none of %v", statuses)
-	case status == 5 && fault == "panic" && !strings.Contains(out, "this is a bug in nslab: failpoint "+p.name):
+	case fault == "panic" && !elsewhere && !strings.Contains(out, "this is a bug in nslab: failpoint "+p.name):
 		return "the message does not tell of the bug"
-	case status == 4 && !strings.Contains(out, "hint:") && !strings.Contains(out, p.name) && fault == "error":
+	case status == 4 && !elsewhere && !strings.Contains(out, "hint:") && !strings.Contains(out, p.name) && fault == "error":
 		return "the message does not tell what failed"
 	case status == 130 && !r.rootless() && !strings.Contains(out, "interrupted"):
 		return "the message does not tell of the interrupt"
@@ -233,9 +241,10 @@ func (r *trials) wrongEnd(p point, fault string, status int, out string) string 
 	return ""
 }
 
-// afterUp checks that an up again converges where one did not undo what it did.
-func (r *trials) afterUp(status int) (problem string) {
-	if status != 0 {
+// afterUp checks that the lab is as the file says, after an up again where the first
+// was killed or could not do all.
+func (r *trials) afterUp(again bool) (problem string) {
+	if again {
 		r.must(r.command...)
 	}
 	if d := r.after.same(lookAtHost(r.t)); d != "" {

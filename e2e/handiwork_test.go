@@ -57,4 +57,6 @@ var handiworks = []string{
 	`ip netns exec $1 nft add element inet walk s { 10.$3.0.0/16 }`,
 	`ip netns exec $1 nft delete chain inet walk out`,
 	`ip netns del $1`,
+	`pids=$(ip netns pids $1); test -n "$pids"; kill -9 $pids`,
+	`kill -9 $(pgrep -x -f 'nslab: walk supervisor')`,
 }

@@ -50,6 +50,7 @@ type nodeWriter struct {
 	lists      map[string]list // routes, rules, neighbors
 	sysctls    object
 	nftables   string
+	run        list
 }
 
 func newRandomLab(t *testing.T, rng *rand.Rand) randomLab {
@@ -222,6 +223,11 @@ func (w *labWriter) fill(n *nodeWriter) {
 	if w.oneIn(3) {
 		n.nftables = w.ruleset()
 	}
+	if w.oneIn(4) {
+		for i := range 1 + w.rng.IntN(2) {
+			n.run = append(n.run, object{"name": fmt.Sprintf("p%d", i), "command": fmt.Sprintf("exec sleep %d", 1000+w.rng.IntN(3))})
+		}
+	}
 	var up []string
 	for _, name := range sortedKeys(n.networks) {
 		if n.interfaces[name]["up"] != false {
@@ -331,6 +337,9 @@ func (n *nodeWriter) object() object {
 	}
 	if n.nftables != "" {
 		o["nftables"] = n.nftables
+	}
+	if n.run != nil {
+		o["run"], o["keep"] = n.run, list{}
 	}
 	return o
 }

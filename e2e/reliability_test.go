@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 var full = flag.Bool("full", false, "try everything that the tests of reliability can, as `make reliability` does")
@@ -19,6 +20,11 @@ func TestReliability(t *testing.T) {
 	t.Run("failpoints", func(t *testing.T) { testFailpoints(t, failing) })
 	t.Run("by hand", func(t *testing.T) { testByHand(t, failing) })
 	t.Run("concurrency", testConcurrency)
+	if *full { // TestProgram has a little of them
+		*walkTime = max(*walkTime, 5*time.Minute)
+		t.Run("drift", testDrift)
+		t.Run("soak", testWalk)
+	}
 }
 
 // buildFailing builds the program with its failpoints.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -89,6 +90,9 @@ var passing = regexp.MustCompile(`^[0-9]+: |@[^ :]*|NO-CARRIER,|,LOWER_UP|,M-DOW
 	`port_(id|no) \S+|topology_change(_detected|_ack)? \S+|config_pending \S+|promiscuity.*maxmtu \S+|tso_max_size \S+|` +
 	`refcnt [0-9]+`)
 
+// ageing is a time that the spanning tree changes for a while.
+var ageing = regexp.MustCompile(`ageing_time \d+`)
+
 // ownWay are lines of what the kernel does by itself, in its own time: IPv6
 // addresses of the link, groups, and settings that count or are secret.
 var ownWay = regexp.MustCompile(`fe80::|ff00::|ff02::|33:33:|01:00:5e|stable_secret|base_reachable|random|` +
@@ -102,9 +106,17 @@ func (r *running) show() []string {
 		ns := filepath.Base(file)
 		var lines []string
 		for _, l := range strings.Split(r.output("ip", "netns", "exec", ns, "sh", "-c", showAll), "\n") {
+			if strings.Contains(l, "stp_state 1") {
+				l = ageing.ReplaceAllString(l, "")
+			}
 			l = strings.Join(strings.Fields(passing.ReplaceAllString(l, "")), " ")
 			if l != "" && !ownWay.MatchString(l) {
 				lines = append(lines, ns+" "+l)
+			}
+		}
+		for _, pid := range strings.Fields(r.output("ip", "netns", "pids", ns)) {
+			if command, err := os.ReadFile("/proc/" + pid + "/cmdline"); err == nil {
+				lines = append(lines, ns+" process "+strings.ReplaceAll(string(command), "\x00", " "))
 			}
 		}
 		all = append(all, orderOf(lines)...)

@@ -1,6 +1,9 @@
 package netsetup
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // deleteLinks removes links that are not wanted, and those that have to be made
 // anew: of another kind, of another owner, or with another peer. Those inside a
@@ -90,12 +93,51 @@ func (d *differ) links(have, want *Namespace) {
 		switch {
 		case is == nil:
 			d.addLink(have, want, w)
-		case !sameSettings(is, w) || is.Up && !w.Up:
+		case !sameSettings(is, w) || is.Up && !w.Up || want.strays(w, have):
 			was, to := *is, w.over(*is)
 			to.Up = is.Up && w.Up
+			if want.strays(w, have) {
+				to.MTU = want.portsMTU(w.Name)
+			}
 			d.emit(Op{Phase: Links, Verb: Change, Namespace: want.Name, Object: &to, Was: &was})
 		}
 	}
+}
+
+// strays reports a bridge without an MTU in the file whose MTU is not what its
+// ports make it: somebody set it, and the kernel leaves it alone since
+// (net/bridge/br_if.c:br_mtu_auto_adjust).
+func (n *Namespace) strays(bridge *Link, have *Namespace) bool {
+	if bridge.Kind != KindBridge || bridge.MTU != 0 || n.Kind != Own {
+		return false
+	}
+	is := findLink(have, bridge.Name)
+	return is != nil && is.Kind == KindBridge && is.MTU != 0 && is.MTU != have.portsMTU(bridge.Name)
+}
+
+// portsMTU is the MTU that its ports give a bridge.
+func (n *Namespace) portsMTU(bridge string) int {
+	return portsMTU(bridge, func(yield func(*Link) bool) {
+		for i := range n.Links {
+			if !yield(&n.Links[i]) {
+				return
+			}
+		}
+	})
+}
+
+// portsMTU is the MTU that its ports, which are among links, give a bridge.
+func portsMTU(bridge string, links iter.Seq[*Link]) int {
+	least := 0
+	for l := range links {
+		if l.Master == bridge && l.MTU != 0 && (least == 0 || l.MTU < least) {
+			least = l.MTU
+		}
+	}
+	if least == 0 {
+		return 1500 // ETH_DATA_LEN
+	}
+	return least
 }
 
 // over is the link as it will be when the wanted settings are laid over what it

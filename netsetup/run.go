@@ -290,8 +290,13 @@ func RemoveFiles(lab string) error {
 	return err
 }
 
-// RemoveRunDir removes RunDir where it is empty.
-func RemoveRunDir() { os.Remove(RunDir) }
+// RemoveRunDir takes RunDir away where it is empty, and this user's.
+func RemoveRunDir() {
+	var st unix.Stat_t
+	if unix.Lstat(RunDir, &st) == nil && int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0 {
+		_ = unix.Rmdir(RunDir) // no directory, or not empty: it stays
+	}
+}
 
 // Recorded gives the names of the labs that something in RunDir is for, sorted. A
 // lab that is there need not run: a crash, or the work on it, has left the file.

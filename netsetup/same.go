@@ -29,13 +29,13 @@ func sameBridge(have, want *Bridge) bool {
 		return true
 	}
 	return have != nil && have.STP == want.STP && have.McastSnooping == want.McastSnooping &&
-		!differs(want.AgeingTime, have.AgeingTime) && !differs(want.Priority, have.Priority) &&
+		!differs(want.Priority, have.Priority) && sameTime(have.AgeingTime, want.AgeingTime) &&
 		sameTime(have.ForwardDelay, want.ForwardDelay) && sameTime(have.HelloTime, want.HelloTime) &&
 		sameTime(have.MaxAge, want.MaxAge) && slices.Equal(have.Extra, want.Extra)
 }
 
-// sameTime compares one of a bridge's times that the root of the spanning tree
-// sets: nil is also that the kernel does not show it.
+// sameTime compares one of a bridge's times, which the spanning tree may set: nil
+// is also that the kernel does not show it.
 func sameTime(have, want *int) bool { return have == nil || want == nil || *have == *want }
 
 func sameMaster(have, want *Link) bool {
@@ -85,7 +85,8 @@ func sameFDB(have, want *FDBEntry) bool {
 // quick way for most namespaces of a running lab.
 func sameNamespace(have, want *Namespace) bool {
 	equalLinks := func(h, w Link) bool {
-		return h.Name == w.Name && sameLink(&h, &w) && sameSettings(&h, &w) && sameMaster(&h, &w) && h.Up == w.Up
+		return h.Name == w.Name && sameLink(&h, &w) && sameSettings(&h, &w) && sameMaster(&h, &w) && h.Up == w.Up &&
+			!want.strays(&w, have)
 	}
 	return slices.EqualFunc(have.Links, want.Links, equalLinks) &&
 		slices.EqualFunc(have.Addresses, want.Addresses, func(h, w Address) bool { return sameAddress(&h, &w) }) &&

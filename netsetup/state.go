@@ -172,7 +172,7 @@ const UnknownNamespace = "?"
 
 // Bridge are a bridge's settings; times in 1/100 s (USER_HZ), as the kernel has
 // them. Observed, ForwardDelay, HelloTime and MaxAge are nil where STP has
-// another bridge's rule.
+// another bridge's rule, AgeingTime where it has its own.
 type Bridge struct {
 	STP           bool
 	McastSnooping bool

@@ -57,8 +57,11 @@ func (e *RolledBackError) Error() string {
 	switch {
 	case e.Kept:
 		fmt.Fprintf(&b, "\nkept as it is; `nslab down %s` removes it", e.Lab)
-	case len(e.Left) == 0 && e.Err == nil:
+	case len(e.Left) == 0 && (e.Err == nil || bug.In(e.Err) != nil):
 		b.WriteString("\nrolled back: everything is as it was before")
+		if e.Err != nil { // a panic, and all was done in the end
+			b.WriteString("; on the way: " + e.Err.Error())
+		}
 	default:
 		b.WriteString("\nrolled back, but not all of it")
 		writeLeft(&b, e.Left, e.Err)
@@ -321,7 +324,7 @@ func nameFile(err error, file string) error {
 func undoRest(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
 	defer cancel()
-	return o.Undo(ctx)
+	return bug.Guard(func() error { return o.Undo(ctx) })
 }
 
 // rollback returns to the state before, whatever ctx says by now.

@@ -21,9 +21,15 @@ type listenerKey struct {
 	node *node
 	addr netip.AddrPort
 	tcp  bool
-	// of has what is served by a server of its own; nil: what comes is sent
-	// back, to everybody alike.
-	of *topology.Test
+	// of is the test that is served by a server of its own; "": what comes is
+	// sent back, to everybody alike.
+	of string
+}
+
+// ownServer is listenerKey.of for a test. A test that is tried once more to look
+// into its failure is the same.
+func ownServer(t *topology.Test) string {
+	return fmt.Sprintf("%d:%d %s %s", t.Pos.Line, t.Pos.Col, t.Name, t.Query)
 }
 
 // service is what a listener does: talk over a connection until it returns, or

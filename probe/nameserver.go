@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/dns/dnsmessage"
@@ -48,6 +49,7 @@ func (l *lookup) answer(request []byte) []byte {
 		return nil
 	}
 	m := l.served
+	m.Answers = slices.Clone(m.Answers) // Pack writes into them
 	q := asked.Questions[0]
 	if q.Type != l.question.Type || q.Class != l.question.Class || !strings.EqualFold(q.Name.String(), l.question.Name.String()) {
 		m = dnsmessage.Message{Header: dnsmessage.Header{Response: true, RCode: dnsmessage.RCodeRefused}, Questions: asked.Questions}

@@ -58,7 +58,8 @@ func (r *runner) events(round int) []*event {
 
 // runScenario lets the events happen at their times. A change, and a command, is
 // done before what comes after it at the same time; other tests take their time
-// while the scenario goes on.
+// while the scenario goes on. Its clock stands still while it waits for a change,
+// so that what lies between two events does not depend on how long they take.
 func (r *runner) runScenario(ctx context.Context, events []*event) {
 	if len(events) == 0 || r.skipAll(events) {
 		return
@@ -76,7 +77,7 @@ func (r *runner) runScenario(ctx context.Context, events []*event) {
 	var last time.Duration // when the last event was to happen
 	for _, e := range events {
 		if e.At == last {
-			<-commands
+			began = began.Add(during(func() { <-commands }))
 		}
 		last = e.At
 		select {
@@ -87,7 +88,7 @@ func (r *runner) runScenario(ctx context.Context, events []*event) {
 			continue
 		}
 		if e.item == nil {
-			r.change(ctx, e)
+			began = began.Add(during(func() { r.change(ctx, e) }))
 			continue
 		}
 		done := make(chan struct{})
@@ -105,6 +106,13 @@ func (r *runner) runScenario(ctx context.Context, events []*event) {
 			}
 		}()
 	}
+}
+
+// during is how long f takes.
+func during(f func()) time.Duration {
+	began := time.Now()
+	f()
+	return time.Since(began)
 }
 
 // skipAll leaves a scenario out where a test before it says so.

@@ -213,6 +213,9 @@ func TestOwnServers(t *testing.T) {
 	}
 	for _, c := range l.run(web(80, 200, "^host a$")).Cases {
 		c.mustBe(t, Fail, "does not match")
+		if c.Explanation == nil || c.Explanation.SecondTry != "" || len(c.Explanation.Back) == 0 {
+			t.Errorf("the second try was not served: %s", c.text())
+		}
 	}
 	for _, kind := range []string{"A", "AAAA", "MX", "SRV", "NS"} {
 		for _, c := range l.run(lookup(53, kind, strings.Repeat("x", 300))).Cases {

@@ -155,7 +155,7 @@ func (s *stream) listen(j *job) ([]*listener, error) {
 		}
 		key := listenerKey{node: n, addr: netip.AddrPortFrom(j.to.addr, uint16(j.to.port)), tcp: s.tcp}
 		if s.ask != nil {
-			key.of = s.test
+			key.of = ownServer(s.test)
 		}
 		l, ok := s.listeners[key]
 		if !ok {

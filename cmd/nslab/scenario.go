@@ -7,12 +7,15 @@ import (
 	"slices"
 
 	"nslab/netsetup"
+	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
 // scenario carries out what a lab's scenario changes, and undoes it.
 type scenario struct {
+	app *app
 	k   netsetup.Kernel
+	bar *progress
 	src *source
 	ctx context.Context // of the tests; the undoing outlives it
 	err error           // of the undoing
@@ -25,7 +28,7 @@ func (s *scenario) change(ctx context.Context, e *topology.Event) error {
 	case topology.LinkUp:
 		return netsetup.LinkUp(ctx, s.k, s.src.want, s.end(e.Link))
 	}
-	return fmt.Errorf("%s of a process is not supported yet", e.Do)
+	return supervisor.Control(ctx, s.src.lab.Name, e.Do, []string{e.Process.Value})
 }
 
 // end is a link's end as the kernel knows it.
@@ -43,7 +46,7 @@ func endpoint(lab *topology.Lab, e topology.Endpoint) netsetup.Endpoint {
 func (s *scenario) undo() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), teardownTime)
 	defer cancel()
-	if _, err := netsetup.Up(ctx, s.k, s.src.want, netsetup.Options{}); err != nil {
+	if _, err := s.app.up(ctx, s.k, s.src, netsetup.Options{}, s.bar); err != nil {
 		s.err = errors.Join(s.err, fmt.Errorf("undo the scenario of %s: %w", s.src.lab.Name, err))
 	}
 }

@@ -251,7 +251,7 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	doing := lab + ": tests"
 	o.Progress = bar.tests(doing)
 	defer bar.finish(doing)
-	s := scenario{k: k, src: src, ctx: ctx}
+	s := scenario{app: a, k: k, bar: bar, src: src, ctx: ctx}
 	o.Change, o.Undo = s.change, s.undo
 	report, err = probe.Run(ctx, src.lab, o)
 	if report != nil && ctx.Err() != nil {

@@ -354,19 +354,22 @@ func TestIsolated(t *testing.T) {
 	}
 }
 
-// TestCgroups: those of nslab are told, however deep, and no others.
+// TestCgroups: those of this sandbox are told, however deep, and no others.
 func TestCgroups(t *testing.T) {
 	dir := t.TempDir()
-	for _, d := range []string{"nslab/lab.node", "other/nslab-x", "other/y"} {
+	for _, d := range []string{"nslab-0.1/lab/node", "other/nslab-0.1", "nslab-0.12/lab"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s := &State{}
-	if err := s.cgroupsOf(dir); err != nil {
+	if err := s.cgroupsOf(dir, "nslab-0.1"); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"cgroup " + dir + "/nslab", "cgroup " + dir + "/other/nslab-x"}
+	want := []string{
+		"cgroup " + dir + "/nslab-0.1", "cgroup " + dir + "/nslab-0.1/lab", "cgroup " + dir + "/nslab-0.1/lab/node",
+		"cgroup " + dir + "/other/nslab-0.1",
+	}
 	if !slices.Equal(s.lines, want) {
 		t.Errorf("got %q, want %q", s.lines, want)
 	}

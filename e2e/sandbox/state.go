@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/cgroup"
 )
 
 // State is what can be left behind in the namespaces of this process: named
@@ -192,12 +193,13 @@ func mounts(s *State) error {
 	return nil
 }
 
-// cgroupPrefix begins the names of nslab's control groups, which have those of labs
-// and nodes in them. Others come and go with what else the host does.
-const cgroupPrefix = "nslab"
-
-// cgroups lists nslab's in every hierarchy that is mounted here.
+// cgroups lists nslab's in every hierarchy that is mounted here. Others come and go
+// with what else the host does.
 func cgroups(s *State) error {
+	top, err := cgroup.Top()
+	if err != nil {
+		return err
+	}
 	info, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return err
@@ -205,7 +207,7 @@ func cgroups(s *State) error {
 	for line := range strings.Lines(string(info)) {
 		left, right, _ := strings.Cut(line, " - ")
 		if f := strings.Fields(left); len(f) > 4 && strings.HasPrefix(right, "cgroup") {
-			if err := s.cgroupsOf(f[4]); err != nil {
+			if err := s.cgroupsOf(f[4], top); err != nil {
 				return err
 			}
 		}
@@ -213,14 +215,14 @@ func cgroups(s *State) error {
 	return nil
 }
 
-func (s *State) cgroupsOf(mount string) error {
+func (s *State) cgroupsOf(mount, top string) error {
 	return filepath.WalkDir(mount, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV):
 			return nil // it went meanwhile
 		case err != nil:
 			return err
-		case d.IsDir() && strings.Contains(strings.TrimPrefix(path, mount), "/"+cgroupPrefix):
+		case d.IsDir() && strings.Contains(strings.TrimPrefix(path, mount)+"/", "/"+top+"/"):
 			s.add("cgroup %s", path)
 		}
 		return nil

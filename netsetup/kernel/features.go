@@ -67,7 +67,7 @@ func Features() ([]Feature, error) {
 }
 
 // errLacking says that the kernel does not know what was asked for.
-var errLacking = errors.New("this kernel does not have it")
+var errLacking = errors.New("the kernel lacks it, or its module is not loaded")
 
 // answerOf reads what a kernel says to a trial: those who do not know a kind of
 // thing say it by these errors (net/core/rtnetlink.c, net/sched/sch_api.c); a
@@ -78,8 +78,10 @@ func answerOf(err error) error {
 			return errLacking
 		}
 	}
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EEXIST) {
-		return nil
+	for _, errno := range []unix.Errno{unix.EINVAL, unix.EEXIST, unix.EBUSY} {
+		if errors.Is(err, errno) {
+			return nil
+		}
 	}
 	return err
 }

@@ -169,10 +169,13 @@ func parseLinkInfo(l *netsetup.Link, info attrs) {
 
 // parseBridge reads a bridge's settings. With STP a bridge that is not the root
 // shows the times of the one that is, and nowhere its own (net/bridge/br_stp.c:
-// br_record_config_timeout_values): they are left out.
+// br_record_config_timeout_values); and while the topology changes, twice the
+// forward delay in the place of its ageing time (__br_set_topology_change): they
+// are left out.
 func parseBridge(data attrs) *netsetup.Bridge {
 	br := new(netsetup.Bridge)
 	var self, root []byte
+	changing := false
 	number := func(v uint32) *int { n := int(v); return &n }
 	for data.next() {
 		switch data.typ {
@@ -190,6 +193,8 @@ func parseBridge(data attrs) *netsetup.Bridge {
 			br.MaxAge = number(data.u32())
 		case unix.IFLA_BR_PRIORITY:
 			br.Priority = number(uint32(data.u16()))
+		case unix.IFLA_BR_TOPOLOGY_CHANGE:
+			changing = data.u8() != 0
 		case unix.IFLA_BR_BRIDGE_ID:
 			self = data.value
 		case unix.IFLA_BR_ROOT_ID:
@@ -200,6 +205,9 @@ func parseBridge(data attrs) *netsetup.Bridge {
 	}
 	if br.STP && !bytes.Equal(self, root) {
 		br.ForwardDelay, br.HelloTime, br.MaxAge = nil, nil, nil
+	}
+	if br.STP && changing {
+		br.AgeingTime = nil
 	}
 	return br
 }

@@ -39,13 +39,14 @@ func appendKernelRoute(list []kernelRoute, m message) []kernelRoute {
 // findStranded marks the addresses that have no route to their network any more.
 // The kernel makes one when the address is added to a link that is up, and when
 // the link is taken up (net/ipv4/fib_frontend.c:fib_add_ifaddr,
-// net/ipv6/addrconf.c:addrconf_prefix_route), but for an address that is all of
-// its network.
+// net/ipv6/addrconf.c:addrconf_prefix_route); of IPv4, only where the address is
+// not all of its network, and not on lo.
 func (o *observer) findStranded(routes []kernelRoute) {
 	for i := range o.ns.Addresses {
 		a := &o.ns.Addresses[i]
 		link := o.links.byName(a.Link)
-		if a.Origin != netsetup.Ours || a.Peer.IsValid() || a.Prefix.IsSingleIP() || link == nil || link.name == "lo" {
+		bare := a.Prefix.Addr().Is4() && (a.Prefix.IsSingleIP() || link != nil && link.index == loIndex)
+		if a.Origin != netsetup.Ours || a.Peer.IsValid() || bare || link == nil {
 			continue
 		}
 		k := kernelRoute{a.Prefix.Masked(), link.index}

@@ -91,11 +91,11 @@ func Limit(err error) error {
 	switch {
 	case errors.Is(err, unix.EMFILE):
 		var r unix.Rlimit
-		value := "unknown"
-		if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil {
-			value = fmt.Sprint(r.Cur)
+		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+			return err
 		}
-		return &LimitError{Limit: "open files of a process", Value: value, Hint: "raise it: ulimit -n NUMBER, beyond the hard limit as root or in /etc/security/limits.conf", Err: err}
+		b := Bound{Name: "open files of a process", Value: r.Cur, Raise: "ulimit -n NUMBER, beyond the hard limit as root or in /etc/security/limits.conf"}
+		return b.reached(err)
 	case errors.Is(err, unix.ENFILE):
 		return sysctlLimit("fs.file-max", err)
 	}

@@ -163,13 +163,34 @@ func startHolder(path string) (h *holder, err error) {
 		return nil, err
 	}
 	if err = found.record(path); err == nil {
-		_, err = confirm.Write([]byte{1})
+		err = confirmTo(confirm)
 	}
 	if err != nil {
 		found.close()
 		return nil, errors.Join(err, removeRecord(path))
 	}
 	return found, nil
+}
+
+// confirmTo tells a holder that it is recorded, and waits until it has heard: it
+// closes its end of the pipe then.
+func confirmTo(pipe *os.File) error {
+	if _, err := pipe.Write([]byte{1}); err != nil {
+		return err
+	}
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(pipe.Fd())}}, -1) // for POLLERR
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// unconfirmed reports whether the holder still waits on its descriptor 4. Under the
+// lock that is one whose starter was killed, and that is about to end.
+func (h *holder) unconfirmed() bool {
+	_, err := unix.Readlinkat(h.proc, "fd/4", make([]byte, unix.PathMax))
+	return err == nil
 }
 
 // record writes down at path who the holder is.
@@ -261,7 +282,10 @@ func findHolder(path string) (*holder, error) {
 	if err == nil {
 		var id string
 		if id, err = h.identity(); err == nil && id == string(record) {
-			return h, nil
+			if !h.unconfirmed() {
+				return h, nil
+			}
+			err = h.stop()
 		}
 		h.close()
 	}

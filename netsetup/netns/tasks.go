@@ -31,7 +31,8 @@ func (b Bound) reached(err error) *LimitError {
 	if b.Used > 0 {
 		value += fmt.Sprintf(", %d in use", b.Used)
 	}
-	return &LimitError{Limit: b.Name, Value: value, Hint: "raise it: " + b.Raise, Err: err}
+	raise := strings.ReplaceAll(b.Raise, "NUMBER", strconv.FormatUint(max(2*b.Value, 4096), 10))
+	return &LimitError{Limit: b.Name, Value: value, Hint: "raise it: " + raise, Err: err}
 }
 
 // Tasks is the one of the limits on processes and threads, which the kernel counts
@@ -76,7 +77,7 @@ func kernelTasks() (list []Bound) {
 	}
 	for _, name := range []string{"kernel.threads-max", "kernel.pid_max"} {
 		if n, err := strconv.ParseUint(Sysctl(name), 10, 64); err == nil {
-			list = append(list, Bound{name, n, used, "sysctl -w " + name + "=NUMBER"})
+			list = append(list, Bound{name, n, used, "sudo sysctl -w " + name + "=NUMBER"})
 		}
 	}
 	return list

@@ -3,6 +3,7 @@ package proc
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,6 +28,11 @@ func furnish(m *netsetup.Machine) error {
 			return fmt.Errorf("set the host name: %w", err)
 		}
 	}
+	for _, s := range m.Sysctls {
+		if err := setSysctl(s); err != nil {
+			return err
+		}
+	}
 	if !m.Isolation.Mount {
 		return nil
 	}
@@ -43,6 +49,18 @@ func furnish(m *netsetup.Machine) error {
 		if err := step(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// setSysctl writes a setting of the uts or ipc namespace that this process is in.
+func setSysctl(s netsetup.Setting) error {
+	err := os.WriteFile(filepath.Join("/proc/sys", s.Name), []byte(s.Value), 0)
+	if path := new(fs.PathError); errors.As(err, &path) {
+		err = path.Err
+	}
+	if err != nil {
+		return fmt.Errorf("%s: set %s to %q: %w", s.Pos, s.Name, s.Value, err)
 	}
 	return nil
 }

@@ -126,26 +126,45 @@ type Mark struct {
 
 // ReadMark gives the mark of a process, and whether it is one of a lab.
 func ReadMark(pid int, lab string) (Mark, bool) {
+	owner, m := readMark(pid)
+	return m, owner == lab
+}
+
+// Labs gives the names of the labs that have processes, sorted.
+func Labs() ([]string, error) {
+	all, err := Processes()
+	if err != nil {
+		return nil, err
+	}
+	var labs []string
+	for _, p := range all {
+		if lab, _ := readMark(p.PID); lab != "" {
+			labs = append(labs, lab)
+		}
+	}
+	slices.Sort(labs)
+	return slices.Compact(labs), nil
+}
+
+// readMark gives the lab and the mark of a process; "" where it has none.
+func readMark(pid int) (lab string, m Mark) {
 	top, err := cgroup.Top()
 	if err != nil {
-		return Mark{}, false
+		return "", m
 	}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
 	if err != nil || !bytes.Contains(text, []byte(markRun+"="+top+"\x00")) {
-		return Mark{}, false
+		return "", m
 	}
-	var m Mark
-	ours := false
 	for _, v := range strings.Split(string(text), "\x00") {
 		name, value, _ := strings.Cut(v, "=")
 		switch name {
 		case markNode:
-			owner, node, _ := strings.Cut(value, ".")
-			ours, m.Node = owner == lab, node
+			lab, m.Node, _ = strings.Cut(value, ".")
 		case markProcess:
 			_, value, _ = strings.Cut(value, "/")
 			m.Process, m.Version, _ = strings.Cut(value, "@")
 		}
 	}
-	return m, ours
+	return lab, m
 }

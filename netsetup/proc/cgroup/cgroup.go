@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 )
 
 // Group is the cgroup of a node.
@@ -138,7 +139,7 @@ func (g *Group) make(m *mounts, limits netsetup.Limits) error {
 // takes the empty ones above it away, may come in between.
 func makeDir(dir string) error {
 	for try := 1; ; try++ {
-		err := os.MkdirAll(dir, 0o755)
+		err := failpoint.Around("cgroup.make", func() error { return os.MkdirAll(dir, 0o755) })
 		if try == 10 || !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -251,6 +252,36 @@ func (g *Group) Join() []string {
 	return files
 }
 
+// Leave are the files that a thread writes 0 to, to get back to where this process
+// is.
+func (g *Group) Leave() ([]string, error) {
+	m, err := readMounts()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, err
+	}
+	// Lines are ID:CONTROLLERS:PATH, cgroups(7); version 2 has no controllers there.
+	path := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3); len(f) == 3 {
+			for _, c := range strings.Split(f[1], ",") {
+				path[c] = f[2]
+			}
+		}
+	}
+	var files []string
+	for _, p := range g.v1 {
+		files = append(files, filepath.Join(m.v1[p.controller], path[string(p.controller)], "tasks"))
+	}
+	if g.v2 != "" {
+		files = append(files, filepath.Join(m.v2, path[""], "cgroup.procs"))
+	}
+	return files, nil
+}
+
 // Add moves a process into the group.
 func (g *Group) Add(pid int) error {
 	for _, dir := range g.Paths() {
@@ -268,8 +299,10 @@ func write(path, text string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = f.WriteString(text)
-	return err
+	return failpoint.Around("cgroup.write", func() error {
+		_, err := f.WriteString(text)
+		return err
+	})
 }
 
 // Nodes gives the names of all cgroups that are of a lab, sorted.

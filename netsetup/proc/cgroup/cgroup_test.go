@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -83,11 +84,14 @@ func onEach(t *testing.T, test func(t *testing.T)) {
 			if labs, err := cgroup.Labs(); err != nil || len(labs) != 0 {
 				t.Errorf("left: %v, %v", labs, err)
 			}
-			if dirs, _ := filepath.Glob(base + "/nslab*"); len(dirs) != 0 {
-				t.Errorf("left: %v", dirs)
+			top, err := cgroup.Top() // other tests may run, with a /run of their own
+			if err != nil {
+				t.Fatal(err)
 			}
-			if dirs, _ := filepath.Glob(base + "/*/nslab*"); len(dirs) != 0 {
-				t.Errorf("left: %v", dirs)
+			for _, pattern := range []string{"/", "/*/"} {
+				if dirs, _ := filepath.Glob(base + pattern + top); len(dirs) != 0 {
+					t.Errorf("left: %v", dirs)
+				}
 			}
 		})
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/failpoint"
 )
 
 // Procs gives the processes of the group and of what it has below it, sorted.
@@ -55,7 +57,7 @@ func readPIDs(path string) ([]int, error) {
 }
 
 // settled leaves out those processes of a cgroup of version 1 that have only a
-// thread there, which is about to start one: see Enter. The first thread of a
+// thread there, which is about to start one: see Dirs. The first thread of a
 // process tells where it belongs, even when that thread has ended.
 func (g *Group) settled(dir string, pids []int) ([]int, error) {
 	tasks, err := readPIDs(filepath.Join(dir, "tasks"))
@@ -167,7 +169,8 @@ func (g *Group) Remove() error {
 
 func rmdir(dir string) error {
 	for deadline := time.Now().Add(removeTime); ; time.Sleep(5 * time.Millisecond) {
-		switch err := unix.Rmdir(dir); {
+		err := failpoint.Around("cgroup.remove", func() error { return unix.Rmdir(dir) })
+		switch {
 		case err == nil, err == unix.ENOENT:
 			return nil
 		case err != unix.EBUSY || time.Now().After(deadline):

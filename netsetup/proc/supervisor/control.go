@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 )
@@ -64,9 +65,13 @@ func listen(lab string) (*listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	old := syscall.Umask(0o177)
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	syscall.Umask(old)
+	var l *net.UnixListener
+	err = failpoint.Around("supervisor.listen", func() (err error) {
+		old := syscall.Umask(0o177)
+		l, err = net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+		syscall.Umask(old)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -220,11 +225,25 @@ func call(ctx context.Context, lab string, r request) ([]Status, error) {
 // whole command line is "nslab: LAB supervisor".
 const Arg = "supervisor"
 
-// ensure starts a supervisor where none runs. The lab's lock must be held.
+// busy is the answer of a supervisor that is not the first.
+const busy = "busy"
+
+// ensure starts a supervisor where none runs. The lab's lock must be held. One that
+// is about to begin, since whoever started it was killed, is waited for.
 func ensure(ctx context.Context, lab string) error {
-	if _, err := call(ctx, lab, request{Verb: verbStatus}); !errors.Is(err, ErrNone) {
-		return err
+	for deadline := time.Now().Add(startTime); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := call(ctx, lab, request{Verb: verbStatus}); !errors.Is(err, ErrNone) {
+			return err
+		}
+		err := start(lab)
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
+			return err
+		}
 	}
+}
+
+// start starts a supervisor; the error wraps unix.EWOULDBLOCK where there is one.
+func start(lab string) error {
 	log, err := openLog(filepath.Join(dir(lab), "logs", "supervisor.log"))
 	if err != nil {
 		return err
@@ -249,7 +268,7 @@ func ensure(ctx context.Context, lab string) error {
 		// It is not to end with the terminal, nor with what its caller is sent.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
-	if err := cmd.Start(); err != nil {
+	if err := failpoint.Around("supervisor.start", cmd.Start); err != nil {
 		return fmt.Errorf("start the supervisor of lab %s: %w", lab, err)
 	}
 	go cmd.Wait()
@@ -257,7 +276,11 @@ func ensure(ctx context.Context, lab string) error {
 	write.Close()
 	read.SetReadDeadline(time.Now().Add(startTime))
 	answer, err := io.ReadAll(read)
-	if err == nil && string(answer) != "ok" {
+	switch {
+	case err != nil, string(answer) == "ok":
+	case string(answer) == busy:
+		err = unix.EWOULDBLOCK
+	default:
 		err = errors.New(string(answer))
 	}
 	if err != nil {
@@ -287,8 +310,10 @@ func Apply(ctx context.Context, lab string, machines []netsetup.Machine) error {
 	if err := ensure(ctx, lab); err != nil {
 		return err
 	}
-	_, err := call(ctx, lab, request{Verb: verbApply, Machines: with})
-	return err
+	return failpoint.Around("supervisor.apply", func() error {
+		_, err := call(ctx, lab, request{Verb: verbApply, Machines: with})
+		return err
+	})
 }
 
 // Control starts, stops or restarts (verb) the processes that names, NODE or

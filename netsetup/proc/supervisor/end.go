@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"nslab/netsetup/failpoint"
 	"nslab/netsetup/proc"
 	"nslab/netsetup/proc/cgroup"
 )
@@ -17,7 +19,10 @@ import (
 // their order; then all is killed that is left, whatever it has done to hide. It
 // reports whether there was anything, and goes on after errors.
 func End(ctx context.Context, lab string) (found bool, err error) {
-	_, err = call(ctx, lab, request{Verb: verbEnd})
+	err = failpoint.Around("supervisor.end", func() error {
+		_, err := call(ctx, lab, request{Verb: verbEnd})
+		return err
+	})
 	found = !errors.Is(err, ErrNone)
 	if errors.Is(err, ErrNone) || err != nil && ctx.Err() == nil {
 		err = nil // it is killed with the others
@@ -34,6 +39,18 @@ func End(ctx context.Context, lab string) (found bool, err error) {
 	killed, err := killMarked(lab, func(proc.Mark) bool { return true })
 	errs = append(errs, err)
 	return found || supervised || killed || len(nodes) > 0, errors.Join(errs...)
+}
+
+// Labs gives the names of the labs that have processes or cgroups, sorted.
+func Labs() ([]string, error) {
+	running, err := proc.Labs()
+	if err != nil {
+		return nil, err
+	}
+	grouped, err := cgroup.Labs()
+	all := append(running, grouped...)
+	slices.Sort(all)
+	return slices.Compact(all), err
 }
 
 // EndNode ends all processes of a node, and removes its cgroup.
@@ -91,7 +108,8 @@ func killAll(which func([]proc.Process) []int) (found bool, err error) {
 		}
 		found = true
 		for _, pid := range left {
-			unix.Kill(pid, unix.SIGKILL)
+			// An error is that it has ended, which the next look tells.
+			_ = failpoint.Around("supervisor.kill", func() error { return unix.Kill(pid, unix.SIGKILL) })
 		}
 		if time.Now().After(deadline) {
 			return found, fmt.Errorf("processes %v do not end %v after SIGKILL", left, killTime)

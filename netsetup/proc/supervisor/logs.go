@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 )
 
 // logLimit bounds a log, in bytes. What is older is kept once, as *.log.old.
@@ -26,10 +27,14 @@ func dir(lab string) string { return filepath.Join(netsetup.RunDir, lab) }
 // openLog opens a log to be written to. The process writes to the file itself,
 // so that it goes on without the supervisor.
 func openLog(path string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
-	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	var log *os.File
+	err := failpoint.Around("supervisor.log", func() (err error) {
+		if err = os.MkdirAll(filepath.Dir(path), 0o755); err == nil {
+			log, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+		}
+		return err
+	})
+	return log, err
 }
 
 // bound cuts a log that has grown over the limit. The process goes on writing to

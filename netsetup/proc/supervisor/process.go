@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 	"nslab/netsetup/proc"
 	"nslab/netsetup/proc/cgroup"
 )
@@ -201,7 +202,11 @@ func (p *process) start(argv []string, out *os.File, name string) (pid int, err 
 		return 0, err
 	}
 	c := proc.Command{Node: n, Argv: argv, Dir: "/", Base: []string{}, Env: env, User: p.spec.User}
-	return c.Start(out)
+	err = failpoint.Around("process.start", func() (err error) {
+		pid, err = c.Start(out)
+		return err
+	})
+	return pid, err
 }
 
 // Env is the environment of what the lab itself runs in a node: it is the same

@@ -27,6 +27,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
 )
@@ -335,10 +336,12 @@ func save(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(path+".new", path)
+	return failpoint.Around("supervisor.save", func() error {
+		if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+			return err
+		}
+		return os.Rename(path+".new", path)
+	})
 }
 
 func load(path string, v any) error {
@@ -467,6 +470,10 @@ func Run(lab string) int {
 	s := &Supervisor{lab: lab, processes: map[string]*process{}, changed: make(chan struct{})}
 	s.children.waiting = map[int]chan ending{}
 	l, err := s.prepare()
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		fmt.Fprint(answer, busy)
+		return 1
+	}
 	if err != nil {
 		fmt.Fprint(answer, err)
 		return 1
