@@ -81,14 +81,13 @@ func (e *entry) join(n *Node) error {
 	if g == nil || err != nil {
 		return err
 	}
-	joinGroup(&e.Way, g)
+	e.joinGroup(g)
 	return nil
 }
 
-// joinGroup leads a way into a node's cgroup.
-func joinGroup(w *netns.Way, g *cgroup.Group) {
+func (e *entry) joinGroup(g *cgroup.Group) {
 	for _, file := range g.Join() {
-		w.Write("join the node's cgroup", file, "0")
+		e.Write("join the node's cgroup", file, "0")
 	}
 }
 
