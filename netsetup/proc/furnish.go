@@ -22,7 +22,7 @@ const stage = netns.Dir
 
 // furnish makes the fresh namespaces of a keeper what the Machine says; it runs in
 // them.
-func furnish(m *netsetup.Machine) error {
+func furnish(m *spec) error {
 	if m.Isolation.UTS {
 		if err := unix.Sethostname([]byte(m.Hostname)); err != nil {
 			return fmt.Errorf("set the host name: %w", err)
@@ -36,11 +36,7 @@ func furnish(m *netsetup.Machine) error {
 	if !m.Isolation.Mount {
 		return nil
 	}
-	hosts, err := os.ReadFile(filepath.Join(labDir(m.Lab), hostsFile))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	f := &furnisher{m: m, hosts: string(hosts)}
+	f := &furnisher{m: &m.Machine, hosts: m.hosts, trees: m.Trees}
 	steps := []func() error{f.openStage, f.inHost, f.closeStage}
 	if m.RootFS != "" {
 		steps = []func() error{f.openStage, f.inRootFS}
@@ -69,6 +65,7 @@ type furnisher struct {
 	m       *netsetup.Machine
 	hosts   string   // the part of /etc/hosts that the lab's nodes share
 	devices []uint64 // of the layers
+	trees   []string // spec.Trees
 }
 
 func (f *furnisher) openStage() error {
@@ -138,13 +135,7 @@ func (f *furnisher) inHost() error {
 		return err
 	}
 	for i, o := range f.owns() {
-		there := o.path
-		for {
-			if _, err := os.Stat(there); err == nil {
-				break
-			}
-			there = filepath.Dir(there)
-		}
+		there := o.there()
 		if there != o.path {
 			if !f.layered(there) {
 				if err := f.layer(there); err != nil {
@@ -172,6 +163,15 @@ func (f *furnisher) inHost() error {
 		}
 	}
 	return nil
+}
+
+// there is the path, or the nearest one on the way to it that there is.
+func (o *own) there() string {
+	for path := o.path; ; path = filepath.Dir(path) {
+		if _, err := os.Stat(path); err == nil || path == "/" {
+			return path
+		}
+	}
 }
 
 // create makes the file or directory at path.

@@ -84,8 +84,12 @@ func (f *furnisher) overlay(lower, target string) error {
 		return err
 	}
 	// See the kernel's filesystems/overlayfs.rst on the characters.
-	escaped := strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`).Replace(lower)
-	err := do("", func(c caller) {
+	from, err := f.given(lower, layer)
+	if err != nil {
+		return err
+	}
+	escaped := strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`).Replace(from)
+	err = do("", func(c caller) {
 		mount(c, "mount a layer over "+lower, nil, "overlay", target, "overlay", 0, "lowerdir="+escaped+",upperdir="+upper+",workdir="+work)
 	})
 	if err != nil {

@@ -268,6 +268,7 @@ func start(lab string) error {
 		// It is not to end with the terminal, nor with what its caller is sent.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
+	netns.KeepFiles()
 	if err := failpoint.Around("supervisor.start", cmd.Start); err != nil {
 		return fmt.Errorf("start the supervisor of lab %s: %w", lab, err)
 	}
