@@ -37,7 +37,7 @@ func (m mutant) names(line string) bool {
 			return false
 		}
 	}
-	if slices.Contains(partingHops(line), m.node) {
+	if slices.Contains(partingHops(line), m.node) || strings.HasPrefix(line, m.node+": ") {
 		return true
 	}
 	in := func(node string, signs []string) bool {
@@ -400,18 +400,18 @@ func switchMutants(l *topology.Lab, n *topology.Node) []mutant {
 			}})
 		}
 		peer := peerOf(a, n.Name)
-		all = append(all, mutant{kind: "port on the wrong bridge", place: n.Name + ":" + a.Name, node: elsewhere, signs: []string{"br0", "port", peer.Node + ":" + peer.Interface}, change: func(l *topology.Lab) {
+		all = append(all, mutant{kind: "port on the wrong bridge", place: n.Name + ":" + a.Name, node: otherBridge, signs: []string{"br0", "port", peer.Node + ":" + peer.Interface}, change: func(l *topology.Lab) {
 			n := nodeOf(l, n.Name)
 			port := interfaceOf(n, a.Name)
 			n.Interfaces = slices.DeleteFunc(n.Interfaces, func(in *topology.Interface) bool { return in == port })
-			other := &topology.Node{Name: elsewhere, Kind: topology.Switch, Keep: &topology.Keep{}, Interfaces: []*topology.Interface{
+			other := &topology.Node{Name: otherBridge, Kind: topology.Switch, Keep: &topology.Keep{}, Interfaces: []*topology.Interface{
 				{Name: "br0", Type: topology.Bridge, Up: port.Up, Bridge: &topology.BridgeSettings{}},
 				{Name: "port", Type: topology.Veth, Up: port.Up, Master: "br0", MTU: port.MTU, Link: port.Link},
 			}}
 			l.Nodes = append(l.Nodes, other)
 			for i, e := range port.Link.Endpoints {
 				if e.Node == n.Name && e.Interface == port.Name {
-					port.Link.Endpoints[i] = topology.Endpoint{Node: elsewhere, Interface: "port"}
+					port.Link.Endpoints[i] = topology.Endpoint{Node: otherBridge, Interface: "port"}
 				}
 			}
 		}})
@@ -421,8 +421,8 @@ func switchMutants(l *topology.Lab, n *topology.Node) []mutant {
 
 func isolated(in *topology.Interface) bool { return in.Port != nil && in.Port.Isolated }
 
-// elsewhere is the bridge that a port is put on by mistake.
-const elsewhere = "elsewhere"
+// otherBridge is the bridge that a port is put on by mistake.
+const otherBridge = "elsewhere"
 
 // verdict finds the verdict of a rule of nftables, in its line.
 var verdict = regexp.MustCompile(`\b(accept|drop|reject( with [a-z0-9-]+( [a-z0-9-]+)?)?)`)
