@@ -102,6 +102,13 @@ func leavesNothing(t *testing.T) {
 	if err := netns.Delete("missing"); err != nil {
 		t.Fatal(err)
 	}
+	// So does the first pipe.
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	write.Close()
 	fds := func() string {
 		var all []string
 		links, err := filepath.Glob("/proc/self/fd/*")
