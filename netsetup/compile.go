@@ -250,6 +250,9 @@ func compileSysctls(n *topology.Node, ofInterfaces []topology.Sysctl) []Sysctl {
 	out := slices.Clone(base)
 	for _, list := range [][]topology.Sysctl{n.Sysctls, ofInterfaces} {
 		for _, s := range list {
+			if !ofNetwork(s) {
+				continue // it goes with the Machine
+			}
 			name := s.Name
 			if same, ok := sameSetting[name]; ok {
 				name = same

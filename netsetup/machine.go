@@ -10,8 +10,8 @@ type Machine struct {
 	Lab      string `json:"lab"`
 	Node     string `json:"node"`
 	Hostname string `json:"hostname"`
-	// Hosts is the whole /etc/hosts of the node but for what all nodes of the lab
-	// share, which is in the file HostsFile(lab).
+	// Hosts are the lines of /etc/hosts that only this node has; before them come
+	// those that all nodes of the lab share, HostsFile.
 	Hosts      string    `json:"hosts,omitempty"`
 	ResolvConf string    `json:"resolv_conf,omitempty"` // whole file; "": the host's
 	Env        []string  `json:"env,omitempty"`         // NAME=VALUE
@@ -20,9 +20,18 @@ type Machine struct {
 	Files      []File    `json:"files,omitempty"`
 	Private    []string  `json:"private,omitempty"`
 	Limits     Limits    `json:"limits,omitzero"`
+	Sysctls    []Setting `json:"sysctls,omitempty"` // of its uts and ipc namespaces, in the order in which they are written
 
 	Setup     [][]string `json:"setup,omitempty"` // argv of each
 	Processes []Process  `json:"processes,omitempty"`
+}
+
+// Setting is a sysctl; Name is the path below /proc/sys.
+type Setting struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+
+	Pos string `json:"pos,omitempty"` // file:line:col, for messages
 }
 
 // Isolation is the namespaces that a node owns beside its network. The zero value is

@@ -129,7 +129,8 @@ const (
 )
 
 // SaveFile keeps a copy of a running lab's topology file, for verbs that are
-// given the lab's name. name is the file's own, for messages.
+// given the lab's name. name is the file's own, for messages and for what is named
+// beside it.
 func SaveFile(lab, name string, data []byte) error {
 	dir := filepath.Join(RunDir, lab)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

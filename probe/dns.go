@@ -61,7 +61,7 @@ func newDNS(r *runner, t *topology.Test) (verb, error) {
 	}
 	slices.Sort(l.want)
 	s := newStream(r, t)
-	s.tcp, s.serve, s.ask = false, false, l.ask
+	s.tcp, s.serve, s.ask = false, new(bool), l.ask
 	return s, nil
 }
 

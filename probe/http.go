@@ -48,7 +48,7 @@ func newHTTP(r *runner, t *topology.Test) (verb, error) {
 		w.headers = append(w.headers, wantedHeader{h.Name, value})
 	}
 	s := newStream(r, t)
-	s.tcp, s.serve, s.ask = true, false, w.ask
+	s.tcp, s.serve, s.ask = true, new(bool), w.ask
 	return s, nil
 }
 

@@ -252,6 +252,22 @@ func TestServers(t *testing.T) {
 	}
 }
 
+// TestServersThatRun checks that the test does not stand in for the programs of a
+// node that has some, unless it is told to.
+func TestServersThatRun(t *testing.T) {
+	l := pairLab(t)
+	l.node("b").Run = []*topology.Process{{Name: "web"}}
+	in := func(listen *bool) func(*topology.Test) {
+		return func(x *topology.Test) { x.Listen, x.Family = listen, family4 }
+	}
+	served := true
+	for _, verb := range []string{"tcp", "udp"} {
+		l.one(testItem(verb, "a", "b", 80, in(nil))).mustBe(t, Fail, "")
+		l.one(testItem(verb, "a", "b", 80, in(&served))).mustBe(t, Pass, "")
+		l.one(testItem(verb, "b", "a", 80, in(nil))).mustBe(t, Pass, "")
+	}
+}
+
 func TestPayload(t *testing.T) {
 	l := pairLab(t)
 	for _, verb := range []string{"tcp", "udp"} {

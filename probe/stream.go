@@ -22,7 +22,7 @@ import (
 // them.
 type stream struct {
 	tcp     bool
-	serve   bool   // the test serves the port on the target
+	serve   *bool  // the test serves the port on the target; nil: where that runs no processes
 	payload []byte // nil: none is given
 	timeout time.Duration
 	ask     func(*client) result // nil, or what http and dns do over the connection
@@ -39,7 +39,7 @@ const filesPerStream = 2
 func newStream(r *runner, t *topology.Test) *stream {
 	s := &stream{
 		runner: r,
-		tcp:    t.Verb == topology.TCP, serve: t.Listen == nil || *t.Listen, timeout: t.Timeout,
+		tcp:    t.Verb == topology.TCP, serve: t.Listen, timeout: t.Timeout,
 		slots:     make(chan struct{}, max(1, min(4096, r.files/filesPerStream/2))),
 		young:     make(chan struct{}, maxWindow/2),
 		listeners: make(map[listenerKey]*listener),
@@ -108,11 +108,11 @@ func late(res result, timeout time.Duration) bool {
 // listen serves the target's port wherever in the lab its address is. A target
 // outside the lab has to have a server.
 func (s *stream) listen(j *job) ([]*listener, error) {
-	if !s.serve {
-		return nil, nil
-	}
 	var all []*listener
 	for _, n := range j.owners {
+		if !s.serves(n) {
+			continue
+		}
 		key := listenerKey{n, netip.AddrPortFrom(j.to.addr, uint16(j.to.port)), s.tcp}
 		l, ok := s.listeners[key]
 		if !ok {
@@ -125,6 +125,15 @@ func (s *stream) listen(j *job) ([]*listener, error) {
 		all = append(all, l)
 	}
 	return all, nil
+}
+
+// serves reports whether the test itself serves the port on a node: where
+// programs run, it is theirs to.
+func (s *stream) serves(n *node) bool {
+	if s.serve == nil {
+		return len(n.topo.Run) == 0
+	}
+	return *s.serve
 }
 
 // attempt makes one connection, or sends one datagram, and asks the listeners

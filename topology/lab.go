@@ -296,7 +296,7 @@ type Test struct {
 	RTT      *Measure      // Ping: mean round-trip time in ns; nil: not checked
 
 	Payload string // TCP, UDP
-	Listen  *bool  // TCP, UDP (Resolve: never nil for these)
+	Listen  *bool  // TCP, UDP; nil: on targets that run no processes
 
 	Status  int      // HTTP; 0: not given (Resolve: 200)
 	Body    string   // HTTP: regular expression, as Stdout; "": anything

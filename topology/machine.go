@@ -22,7 +22,7 @@ type IDMap struct {
 // Resolver is what a node's /etc/resolv.conf has, resolv.conf(5).
 type Resolver struct {
 	Pos     Pos
-	Servers []Text // addresses; a node's name became its address in Resolve
+	Servers []Text // addresses, or nodes; Resolve: addresses alone
 	Search  []string
 	Options []string
 }
@@ -47,8 +47,8 @@ type NodeFile struct {
 	Pos     Pos
 	Path    string // absolute, clean
 	Content string
-	Source  Text   // a file beside the topology file, instead of Content
-	Mode    uint32 // permission bits; 0: not given (Resolve: 0644, or that of Source)
+	Source  Text   // a file of the host, instead of Content; Resolve: absolute
+	Mode    uint32 // permission bits; 0: not given (Resolve: 0644, or, with Source, 0: as that has)
 }
 
 // Variable is one of a node's environment.

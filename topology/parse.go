@@ -90,7 +90,7 @@ type parser struct {
 	defaultNode   *yaml.Node // defaults.node; so below; nil: none
 	defaultLink   *yaml.Node
 	defaultTest   *yaml.Node
-	ofDefaultNode Node // what defaultNode parses to
+	ofDefaultNode nodeDraft // what defaultNode parses to
 	ofDefaultLink Link
 	nodesBad      bool // something in defaults.node was left out
 	linksBad      bool

@@ -50,7 +50,7 @@ var defaultsObject = newObject([]field[parser]{
 		var d nodeDraft
 		p.nodesBad = p.scope(func() { nodeObject.parse(p, p.mapping(n, "{kind: router}"), &d) }) || p.nodesBad
 		if !p.nodesBad && !isNull(n) {
-			p.defaultNode, p.ofDefaultNode = n, d.Node
+			p.defaultNode, p.ofDefaultNode = n, d
 		}
 	}},
 	{"link", "For every link.", ofObject(linkObject), func(_ *parser, n *yaml.Node, p *parser) {

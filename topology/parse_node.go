@@ -14,6 +14,8 @@ import (
 type nodeDraft struct {
 	Node
 	interfaces []interfaceDraft
+	machine    []Text // the keys of machineFields that are given, with the places of their values
+	isolateBad bool
 }
 
 var (
@@ -21,7 +23,7 @@ var (
 	neighStates = []string{"permanent", "noarp", "reachable", "stale"}
 )
 
-var nodeObject = newObject(append([]field[nodeDraft]{
+var nodeObject = newObject(slices.Concat([]field[nodeDraft]{
 	{"kind", "host, router (forwards), switch (a bridge that its links join), external (a namespace that is there already) or root (the one nslab runs in).",
 		enum(kinds...), func(p *parser, n *yaml.Node, d *nodeDraft) { d.Kind = p.word(n, kinds...).Value }},
 	{"netns", "For external: a path, pid:1234, or a name under /run/netns.", textSchema, (*parser).netns},
@@ -39,12 +41,12 @@ var nodeObject = newObject(append([]field[nodeDraft]{
 	}},
 	{"neighbors", "Fixed entries of the neighbour table.", listOf(ofObject(neighborObject)), (*parser).neighbors},
 	{"keep", "What is left alone in the node though it looks made by hand.", listOrOne(enum(keepWords[:]...)), (*parser).keep},
-	{"sysctls", "Kernel settings of the node's network namespace.", mapOf(scalarSchema), func(p *parser, n *yaml.Node, d *nodeDraft) {
+	{"sysctls", "Kernel settings of the node's namespaces.", mapOf(scalarSchema), func(p *parser, n *yaml.Node, d *nodeDraft) {
 		d.Sysctls = p.sysctls(n)
 	}},
 	{"nftables", "Rules in nft's own language, as `nft -f` reads them; best as a literal block (|).", schema{"type": "string"}, (*parser).nftables},
 	{"labels", "For selection of nodes in tests: label:KEY=VALUE.", mapOf(scalarSchema), func(p *parser, n *yaml.Node, d *nodeDraft) { d.Labels = p.labels(n) }},
-}, later[nodeDraft]("isolate", "hostname", "dns", "hosts", "limits", "rootfs", "files", "private", "env", "setup", "run", "impair")...)...)
+}, machineFields, later[nodeDraft]("impair"))...)
 
 // node reads a node; its values may come of a default or a range.
 func (p *parser) node(pos Pos, name string, n *yaml.Node) *Node {
@@ -86,6 +88,9 @@ func (p *parser) checkKind(d *nodeDraft) {
 		if d.Nftables == p.ofDefaultNode.Nftables {
 			d.Nftables = nil
 		}
+		p.dropMachine(d)
+	} else {
+		p.checkMachine(d)
 	}
 	p.checkNftables(d)
 	for i := range d.interfaces {

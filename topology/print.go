@@ -75,8 +75,8 @@ func (p *printer) node(n *Node) {
 	if len(n.Subnet) > 0 {
 		p.printf("    subnet: %s\n", subnetList(n.Subnet))
 	}
-	if keep := keepList(n.Keep); n.inLab() && len(keep) > 0 || !n.inLab() && len(keep) < len(keepWords) {
-		p.printf("    keep: [%s]\n", strings.Join(keep, ", "))
+	if *n.Keep != *n.defaultKeep() {
+		p.printf("    keep: [%s]\n", strings.Join(keepList(n.Keep), ", "))
 	}
 	if len(n.Sysctls) > 0 {
 		p.printf("    sysctls:\n")
@@ -91,6 +91,7 @@ func (p *printer) node(n *Node) {
 	if n.Nftables != nil {
 		p.block("nftables", n.Nftables.Text)
 	}
+	p.machine(n)
 }
 
 // block writes a text of a node as a literal block, where YAML can hold it in

@@ -26,6 +26,7 @@ func Resolve(f *File) (*Lab, error) {
 	r.routeShortest()
 	r.resolveRules()
 	r.resolveNeighbors()
+	r.resolveMachines()
 	r.resolveTests()
 	if len(r.errs) > 0 {
 		return nil, sortErrors(r.errs)
@@ -260,16 +261,22 @@ func (r *resolver) checkNodes() {
 			r.checkNetns(n, namespaces)
 		}
 		if n.Keep == nil {
-			n.Keep = &Keep{}
-			if !n.inLab() {
-				n.Keep = &Keep{Addresses: true, Routes: true, Rules: true, Neighbors: true, Links: true}
-			}
+			n.Keep = n.defaultKeep()
 		}
 		if !n.inLab() && len(n.Sysctls) > 0 {
 			r.errorf(n.Sysctls[0].Pos, n.path("sysctls"), "set it with sysctl(8), outside the lab",
 				"no sysctl of %s is changed: the namespace is not made by the lab", n.Name)
 		}
 	}
+}
+
+// defaultKeep is what stays where a node does not say: all that its programs, or
+// those who made the namespace, may have put there.
+func (n *Node) defaultKeep() *Keep {
+	if n.inLab() && len(n.Run) == 0 {
+		return &Keep{}
+	}
+	return &Keep{Addresses: true, Routes: true, Rules: true, Neighbors: true, Links: true}
 }
 
 func (r *resolver) checkNetns(n *Node, seen map[string]*Node) {

@@ -69,10 +69,6 @@ func (r *resolver) resolveTests() {
 			t.Status = cmp.Or(t.Status, 200)
 		case DNS:
 			t.Type = cmp.Or(t.Type, recordType(t.Answer))
-		case TCP, UDP:
-			if t.Listen == nil {
-				t.Listen = &yes
-			}
 		}
 		if t.Timeout == 0 {
 			t.Timeout = defaultTimeout
@@ -332,7 +328,7 @@ func (r *resolver) familiesOf(n *node, dev string) families {
 			continue
 		}
 		for _, a := range i.Addresses {
-			if addr := a.Prefix.Addr(); !addr.IsLoopback() && !(addr.Is6() && addr.IsLinkLocalUnicast()) {
+			if addr := a.Prefix.Addr(); reachable(addr) {
 				f |= familyOf(addr)
 			}
 		}

@@ -83,16 +83,14 @@ func (p *parser) sysctls(n *yaml.Node) []Sysctl {
 	return s.list
 }
 
-// sysctlAllowed reports a setting that is not of a node's network namespace.
+// sysctlAllowed reports a setting that is not of a node's namespaces.
 func (p *parser) sysctlAllowed(k *yaml.Node, path string) bool {
 	name := quote(k.Value)
 	switch {
 	case !isSysctlPath(path):
 		p.errorf(k, "such as `net.ipv4.ip_forward`, or `net/ipv4/conf/eth0.10/forwarding` where a name has a dot", "%s is not the name of a setting", name)
-	case hasAnyPrefix(path, utsSysctls):
-		p.errorf(k, "", "%s needs `isolate: [uts]`, which is not supported yet", name)
-	case hasAnyPrefix(path, ipcSysctls):
-		p.errorf(k, "", "%s needs `isolate: [ipc]`, which is not supported yet", name)
+	case hasAnyPrefix(path, utsSysctls) || hasAnyPrefix(path, ipcSysctls):
+		return true // checkMachine sees whether the node has the namespace
 	case !strings.HasPrefix(path, "net/") && !sysctlRoots[path[:strings.IndexByte(path, '/')]]:
 		p.errorf(k, "a name begins with `net.`", "%s is not the name of a setting", name)
 	case !hasAnyPrefix(path, ownSysctls) || hasAnyPrefix(path, hostSysctls):

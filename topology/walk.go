@@ -241,7 +241,7 @@ func (p *parser) unknownKey(k *yaml.Node, known []string) {
 }
 
 // maxKeysListed is the number of keys up to which a hint lists them.
-const maxKeysListed = 16
+const maxKeysListed = 24
 
 // notYet reports a key or word of the contract that this version does not know.
 func (p *parser) notYet(n *yaml.Node, what string) {

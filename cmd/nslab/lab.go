@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -130,7 +131,7 @@ func (a *app) find(ctx context.Context, cmd *cobra.Command, arg, name string, ru
 func (a *app) text(r ref) (file string, data []byte, err error) {
 	switch r.where {
 	case fromRunning:
-		return netsetup.LoadFile(r.name)
+		return savedFile(r.name)
 	case fromShipped:
 		data, err = labs.Read(r.name)
 		return r.name, data, err
@@ -149,6 +150,30 @@ func (a *app) text(r ref) (file string, data []byte, err error) {
 	defer f.Close()
 	data, err = read(r.name, f)
 	return r.name, data, err
+}
+
+// savedFile is the copy of a running lab's file, its name as it is seen from the
+// current folder.
+func savedFile(lab string) (file string, data []byte, err error) {
+	file, data, err = netsetup.LoadFile(lab)
+	if dir, err := os.Getwd(); err == nil && filepath.IsAbs(file) {
+		if near, err := filepath.Rel(dir, file); err == nil && filepath.IsLocal(near) {
+			file = near
+		}
+	}
+	return file, data, err
+}
+
+// fromAnywhere makes the name of a file mean the same in every folder: what a
+// lab names beside its file is found from there.
+func fromAnywhere(file string) string {
+	if file == "-" || !isFile(file) {
+		return file
+	}
+	if path, err := filepath.Abs(file); err == nil {
+		return path
+	}
+	return file
 }
 
 // read reads a topology file to its end.

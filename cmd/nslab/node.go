@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"nslab/netsetup"
 	"nslab/netsetup/netns"
 	"nslab/topology"
 )
@@ -44,7 +43,7 @@ func published() map[string][]string {
 // saved is a running lab as the copy of its file has it; nil where the copy is
 // lost.
 func saved(lab string) *topology.Lab {
-	file, data, err := netsetup.LoadFile(lab)
+	file, data, err := savedFile(lab)
 	if err != nil {
 		return nil
 	}
@@ -57,7 +56,7 @@ func saved(lab string) *topology.Lab {
 
 // joined are the External namespaces that the file of a running lab names.
 func joined(lab string) []string {
-	_, data, err := netsetup.LoadFile(lab)
+	_, data, err := savedFile(lab)
 	if err != nil || !bytes.Contains(data, []byte(topology.External)) {
 		return nil // the usual case, without reading it all
 	}

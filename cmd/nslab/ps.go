@@ -96,7 +96,7 @@ func (a *app) listLabs(ctx context.Context, k *kernel.Kernel, format *choice) er
 	nodes := published()
 	for _, lab := range labs {
 		row := labRow{Lab: lab, Nodes: len(nodes[lab])}
-		row.File, _, err = netsetup.LoadFile(lab)
+		row.File, _, err = savedFile(lab)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

@@ -70,13 +70,13 @@ func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netset
 	if err != nil && !(errors.As(err, &failed) && failed.Kept) {
 		return plan, err
 	}
-	return plan, errors.Join(err, netsetup.SaveFile(src.lab.Name, src.lab.File, src.data))
+	return plan, errors.Join(err, netsetup.SaveFile(src.lab.Name, fromAnywhere(src.lab.File), src.data))
 }
 
 // before is what the running lab's last file asked for; nil where that is what
 // src asks for, or is not known.
 func before(src *source) *netsetup.State {
-	file, data, err := netsetup.LoadFile(src.lab.Name)
+	file, data, err := savedFile(src.lab.Name)
 	if err != nil || bytes.Equal(data, src.data) {
 		return nil
 	}
