@@ -6,12 +6,13 @@ TESTFLAGS ?=
 # FLOOR is the C program that the benchmark compares with.
 FLOOR ?= e2e/bench/floor/floor.c
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.1.4
 
 .DEFAULT_GOAL := help
-.PHONY: help build test e2e lint fmt bench demo tools clean
+.PHONY: help build test e2e reliability lint vuln fmt bench demo tools clean
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/nslab, one static program
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/nslab ./cmd/nslab
@@ -21,16 +22,23 @@ tools:
 
 test: tools ## install what the tests need, then run them all, with the race detector
 	go vet ./...
-	CGO_ENABLED=1 go test -race -p 1 $(TESTFLAGS) ./...
+	CGO_ENABLED=1 go test -race -p 1 -timeout 30m $(TESTFLAGS) ./...
 
 e2e: tools ## run only the tests of the built program
-	go test -count=1 $(TESTFLAGS) ./e2e/...
+	go test -count=1 -timeout 30m $(TESTFLAGS) ./e2e/...
+
+reliability: tools ## try all that docs/reliability.md promises, and print its figures
+	go test -count=1 -timeout 60m -run TestReliability -v $(TESTFLAGS) ./e2e -full
+	go test -count=1 -timeout 60m -run TestProgram/mutants -v $(TESTFLAGS) ./e2e -mutants.all
 
 lint: ## check format, go vet and staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then \
 		echo "make fmt would change:"; echo "$$unformatted"; exit 1; fi
 	go vet ./...
 	go run $(STATICCHECK) ./...
+
+vuln: ## hold the code against the Go vulnerability database (over the network)
+	go run $(GOVULNCHECK) ./...
 
 fmt: ## format the code
 	gofmt -w .

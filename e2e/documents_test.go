@@ -13,9 +13,8 @@ import (
 )
 
 // testDocuments holds the documents to what is true: every block marked yaml is
-// a lab whose tests pass (one without a name gets one), every one marked yaml
-// validated is a lab that could be made, and every command of a block marked
-// console prints what stands below it.
+// a lab whose tests pass (one without a name gets one), and every command of a
+// block marked console prints what stands below it.
 func testDocuments(t *testing.T) {
 	files, err := filepath.Glob("../docs/*.md")
 	if err != nil {
@@ -28,24 +27,21 @@ func testDocuments(t *testing.T) {
 		}
 		t.Run(filepath.Base(f), func(t *testing.T) {
 			for _, b := range blocks(string(text), "yaml") {
-				t.Run(fmt.Sprintf("line %d", b.line), func(t *testing.T) { runExample(t, b.text, "test") })
-			}
-			for _, b := range blocks(string(text), "yaml validated") {
-				t.Run(fmt.Sprintf("line %d", b.line), func(t *testing.T) { runExample(t, b.text, "validate") })
+				t.Run(fmt.Sprintf("line %d", b.line), func(t *testing.T) { runExample(t, b.text) })
 			}
 			runSessions(t, blocks(string(text), "console"))
 		})
 	}
 }
 
-func runExample(t *testing.T, lab, verb string) {
+func runExample(t *testing.T, lab string) {
 	if !strings.Contains("\n"+lab, "\nname:") {
 		lab = "name: example\n" + lab
 	}
 	if !strings.Contains("\n"+lab, "\ntests:") {
 		t.Fatal("the lab has no tests")
 	}
-	mustRun(t, []byte(lab), verb, "-")
+	mustRun(t, []byte(lab), "test", "-")
 }
 
 // runSessions runs the commands of one document in order, in a folder of their

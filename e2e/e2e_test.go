@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
 
 	"nslab/e2e/sandbox"
 )
@@ -27,10 +28,21 @@ func TestMain(m *testing.M) { sandbox.Main(m) }
 func TestProgram(t *testing.T) {
 	dir := commonDir(t)
 	build(t, dir)
+	if undo, err := sandbox.MountCgroups(); err == nil {
+		defer func() {
+			if err := undo(); err != nil {
+				t.Error(err)
+			}
+		}()
+	} else if err != syscall.EPERM {
+		t.Fatal(err)
+	}
 	t.Run("scripts", func(t *testing.T) { runScripts(t, dir) })
 	t.Run("labs", testLabs)
 	t.Run("documents", testDocuments)
+	t.Run("drift", testDrift)
 	t.Run("walk", testWalk)
+	t.Run("mutants", testMutants)
 }
 
 // commonDir is a temporary directory that every user can enter, as the scripts
@@ -82,6 +94,10 @@ func runScripts(t *testing.T, dir string) {
 			switch name {
 			case "root":
 				return isRoot()
+			case "cgroups": // which an ordinary user has none of
+				return syscall.Access("/sys/fs/cgroup/cgroup.procs", 2) == nil || syscall.Access("/sys/fs/cgroup/memory", 2) == nil, nil
+			case "resource": // may raise hard limits
+				return hasCapability(unix.CAP_SYS_RESOURCE)
 			case "tun": // which Debian gives to everybody, and others to root
 				return syscall.Access("/dev/net/tun", 6) == nil, nil
 			}
@@ -126,6 +142,17 @@ func isRoot() (bool, error) {
 	}
 	f := strings.Fields(string(m))
 	return os.Getuid() == 0 && len(f) == 3 && f[2] != "1", nil
+}
+
+// hasCapability reports whether this process has a capability over the host.
+func hasCapability(n uint) (bool, error) {
+	root, err := isRoot()
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData // 64 capabilities
+	if err == nil {
+		err = unix.Capget(&header, &data[0])
+	}
+	return root && data[n/32].Effective&(1<<(n%32)) != 0, err
 }
 
 // remaining tells what differs from before and does not go away by itself: the

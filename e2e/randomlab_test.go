@@ -49,6 +49,8 @@ type nodeWriter struct {
 	ipv6       map[string]bool // those that have such
 	lists      map[string]list // routes, rules, neighbors
 	sysctls    object
+	nftables   string
+	run        list
 }
 
 func newRandomLab(t *testing.T, rng *rand.Rand) randomLab {
@@ -218,6 +220,14 @@ func (w *labWriter) fill(n *nodeWriter) {
 	if w.oneIn(4) {
 		w.bridgeOf(n)
 	}
+	if w.oneIn(3) {
+		n.nftables = w.ruleset()
+	}
+	if w.oneIn(4) {
+		for i := range 1 + w.rng.IntN(2) {
+			n.run = append(n.run, object{"name": fmt.Sprintf("p%d", i), "command": fmt.Sprintf("exec sleep %d", 1000+w.rng.IntN(3))})
+		}
+	}
 	var up []string
 	for _, name := range sortedKeys(n.networks) {
 		if n.interfaces[name]["up"] != false {
@@ -309,6 +319,14 @@ func (w *labWriter) rule(up []string, i int) object {
 	return r
 }
 
+func (w *labWriter) ruleset() string {
+	return fmt.Sprintf(`table inet walk {
+	set s { type ipv4_addr; flags interval; elements = { 10.%d.0.0/16, 172.16.0.0/12 } }
+	chain in { type filter hook input priority %d; policy accept; ip saddr @s tcp dport %d counter drop; iifname "e%d" accept; }
+	chain out { type filter hook output priority 0; policy accept; ip daddr 192.0.2.0/24 reject; }
+}`, 100+w.rng.IntN(3), w.rng.IntN(2), 7000+w.rng.IntN(2), w.rng.IntN(2))
+}
+
 func (n *nodeWriter) object() object {
 	o := object{"kind": n.kind, "interfaces": n.interfaces, "sysctls": n.sysctls}
 	if n.kind != "switch" {
@@ -316,6 +334,12 @@ func (n *nodeWriter) object() object {
 	}
 	for k, l := range n.lists {
 		o[k] = l
+	}
+	if n.nftables != "" {
+		o["nftables"] = n.nftables
+	}
+	if n.run != nil {
+		o["run"], o["keep"] = n.run, list{}
 	}
 	return o
 }

@@ -9,60 +9,113 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"nslab/e2e/sandbox"
 )
 
 var (
-	walkSeed  = flag.Uint64("walk.seed", 1, "seed of the walk through random files; 0: the time")
-	walkSteps = flag.Int("walk.steps", 6, "steps of the walk through random files")
+	walkSeed  = flag.Uint64("walk.seed", 1, "seed of the random walk; 0: the time")
+	walkSteps = flag.Int("walk.steps", 8, "steps of the random walk")
+	walkTime  = flag.Duration("walk.time", 0, "how long to walk, instead of a number of steps")
 )
 
-// testWalk goes from one random file to the next. Each step is first begun and
-// interrupted, which must change nothing, and then done: what stays is the very
-// same, nothing is left to do, and all is as if the file had been brought up from
-// nothing. What there is, ip, bridge and sysctl say.
+// testWalk goes from one random file to the next, kills nslab in between, and
+// changes the lab by hand. After each step the lab is as if its file had been
+// brought up from nothing, for whatever ip, bridge, tc, nft and sysctl know, and
+// nothing is left to do; without the lab nothing is left at all.
 func testWalk(t *testing.T) {
 	seed := *walkSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
-	t.Logf("seed %d", seed)
-	w := &walker{t: t, rng: rand.New(rand.NewPCG(seed, 0)), file: filepath.Join(t.TempDir(), "lab.yaml")}
-	defer w.nslab(0, "down", "walk")
-	for step := range *walkSteps {
-		next := w.next()
-		w.interrupted()
-		w.step(next)
-		if t.Failed() {
-			t.Fatalf("step %d; from\n%s\nto\n%s", step, w.lab.text, next.text)
-		}
-		w.lab = next
+	empty, err := sandbox.Snapshot()
+	if err != nil {
+		t.Fatal(err)
 	}
+	w := &walker{running: running{t, "walk"}, rng: rand.New(rand.NewPCG(seed, 0)), dir: t.TempDir(), empty: empty}
+	defer w.nslab(0, "down", "walk")
+	steps, findings := 0, 0
+	for end := time.Now().Add(*walkTime); ; steps++ {
+		if *walkTime == 0 && steps == *walkSteps || *walkTime > 0 && time.Now().After(end) {
+			break
+		}
+		kind := w.kind(steps)
+		if !t.Run(fmt.Sprintf("%d-%s", steps, kind.name), func(t *testing.T) {
+			w.t = t
+			kind.do(w)
+			if t.Failed() {
+				t.Logf("seed %d; from\n%s\nto\n%s", seed, w.now.text, w.then.text)
+			}
+		}) {
+			findings++
+			w.t = t
+			w.again()
+		}
+		w.t = t
+	}
+	fmt.Printf("soak: %d steps, %d kills, %d drifts, %d findings (seed %d)\n", steps, w.kills, w.drifts, findings, seed)
 }
 
 type walker struct {
-	t     *testing.T
+	running
 	rng   *rand.Rand
-	file  string    // of the lab that is next
-	lab   randomLab // that runs
-	shown []string  // what is shown of it
+	dir   string         // of the files
+	empty *sandbox.State // what there is without the lab
+	now   randomLab      // that runs
+	then  randomLab      // that is next
+	shown []string       // what is shown of it
+	took  time.Duration  // by the last up
+
+	kills, drifts int
 }
 
-// next writes the file of a random lab that nslab takes: what the kernel would
-// refuse, such as a route by a link that is down, nslab finds.
+// stepKind is one of the things that a walk does.
+type stepKind struct {
+	name   string
+	weight int
+	do     func(*walker)
+}
+
+var stepKinds = []stepKind{
+	{"change", 3, (*walker).change},
+	{"killed-up", 3, (*walker).killedUp},
+	{"killed-down", 1, (*walker).killedDown},
+	{"by-hand", 4, (*walker).byHand},
+}
+
+// kind draws one; the first step needs a lab.
+func (w *walker) kind(step int) stepKind {
+	if step == 0 {
+		return stepKinds[0]
+	}
+	all := 0
+	for _, k := range stepKinds {
+		all += k.weight
+	}
+	n := w.rng.IntN(all)
+	for _, k := range stepKinds {
+		if n -= k.weight; n < 0 {
+			return k
+		}
+	}
+	panic("unreachable")
+}
+
+func (w *walker) oneIn(n int) bool { return w.rng.IntN(n) == 0 }
+
+// next draws a lab that nslab takes: what the kernel would refuse, such as a
+// route by a link that is down, nslab finds.
 func (w *walker) next() randomLab {
 	var out []byte
 	for range 100 {
 		lab := newRandomLab(w.t, w.rng)
-		if err := os.WriteFile(w.file, lab.text, 0o644); err != nil {
-			w.t.Fatal(err)
-		}
 		var err error
-		if out, err = exec.Command("nslab", "validate", "-q", w.file).CombinedOutput(); err == nil {
+		if out, err = exec.Command("nslab", "validate", "-q", w.write(lab)).CombinedOutput(); err == nil {
+			w.then = lab
 			return lab
 		}
 	}
@@ -70,34 +123,94 @@ func (w *walker) next() randomLab {
 	return randomLab{}
 }
 
-// nslab runs the program, which must end with that status.
-func (w *walker) nslab(status int, args ...string) string {
-	w.t.Helper()
-	cmd := exec.Command("nslab", args...)
-	out, _ := cmd.CombinedOutput()
-	if got := cmd.ProcessState.ExitCode(); got != status {
-		w.t.Errorf("%s: status %d, want %d\n%s", cmd, got, status, out)
+// write gives the file of a lab.
+func (w *walker) write(lab randomLab) string {
+	file := filepath.Join(w.dir, "lab.yaml")
+	if err := os.WriteFile(file, lab.text, 0o644); err != nil {
+		w.t.Fatal(err)
 	}
-	return string(out)
+	return file
+}
+
+func (w *walker) up(lab randomLab) {
+	w.t.Helper()
+	start := time.Now()
+	file := w.write(lab)
+	w.nslab(0, "up", "-q", file)
+	w.took = time.Since(start)
+	w.nslab(0, "plan", "-q", "--check", file)
+}
+
+// anew takes down what there is, of which nothing may be left, and brings the
+// lab up from nothing.
+func (w *walker) anew(lab randomLab) {
+	w.t.Helper()
+	w.down()
+	w.up(lab)
+	w.now, w.shown = lab, w.show()
+}
+
+func (w *walker) down() {
+	w.t.Helper()
+	w.nslab(0, "down", "walk")
+	if left := remaining(w.empty); left != "" {
+		w.t.Errorf("left behind:\n%s", left)
+	}
+}
+
+// again goes on after a finding.
+func (w *walker) again() {
+	exec.Command("nslab", "down", "-q", "walk").Run()
+	if remaining(w.empty) != "" {
+		removeAll()
+	}
+	if w.now.text != nil {
+		w.anew(w.now)
+	}
+}
+
+// change goes to another file: first up is interrupted, which must change
+// nothing, then done, and what stays is the very same.
+func (w *walker) change() {
+	next := w.next()
+	w.interrupted(next)
+	before := w.identities()
+	plan, _ := exec.Command("nslab", "plan", "-q", w.write(next)).Output()
+	w.up(next)
+	after := w.identities()
+	for thing, is := range w.now.things {
+		if next.things[thing] == is && before[thing] != after[thing] {
+			w.t.Errorf("%s was %s and is %s", thing, before[thing], after[thing])
+		}
+	}
+	w.compare(next)
+	if w.t.Failed() {
+		w.t.Logf("plan:\n%s", plan)
+	}
+}
+
+// compare makes the lab that runs anew, and compares.
+func (w *walker) compare(lab randomLab) {
+	changed := w.show()
+	w.anew(lab)
+	if d := difference(w.shown, changed); d != "" {
+		w.t.Errorf("changed (+), it is not as when it is new (-):\n%s", d)
+	}
 }
 
 // interrupted begins an up, and interrupts it at some moment.
-func (w *walker) interrupted() {
+func (w *walker) interrupted(lab randomLab) {
 	ids := w.identities()
-	cmd := exec.Command("nslab", "up", "-q", w.file)
+	cmd := exec.Command("nslab", "up", "-q", w.write(lab))
 	var out bytes.Buffer
 	cmd.Stderr = &out
-	if err := cmd.Start(); err != nil {
-		w.t.Fatal(err)
-	}
-	timer := time.AfterFunc(time.Duration(w.rng.IntN(150))*time.Millisecond, func() { cmd.Process.Signal(os.Interrupt) })
-	defer timer.Stop()
-	cmd.Wait()
+	w.endAfter(cmd, os.Interrupt)
 	switch cmd.ProcessState.ExitCode() {
 	case 0: // it was faster; back to what there was
-		w.nslab(0, "down", "walk")
-		if w.lab.text != nil {
-			w.up(w.lab)
+		if w.now.text != nil {
+			w.anew(w.now)
+		} else {
+			w.down()
 		}
 	case 130:
 		if d := difference(w.shown, w.show()); d != "" || !maps.Equal(ids, w.identities()) {
@@ -110,151 +223,104 @@ func (w *walker) interrupted() {
 	}
 }
 
-// up brings a lab up from nothing.
-func (w *walker) up(lab randomLab) {
-	file := w.file + ".up.yaml"
-	if err := os.WriteFile(file, lab.text, 0o644); err != nil {
+// endAfter runs nslab and sends it a signal at some moment of the time that it
+// is likely to take.
+func (w *walker) endAfter(cmd *exec.Cmd, sig os.Signal) {
+	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
+	}
+	likely := max(w.took, 50*time.Millisecond)
+	after := time.Duration(w.rng.Int64N(int64(likely)))
+	timer := time.AfterFunc(after, func() { cmd.Process.Signal(sig) })
+	defer timer.Stop()
+	cmd.Wait()
+}
+
+// killedUp kills up on its way to another file. The next up goes on from there,
+// to that file or back to the one before, unless down comes first.
+func (w *walker) killedUp() {
+	next := w.next()
+	w.kills++
+	w.endAfter(exec.Command("nslab", "up", "-q", w.write(next)), os.Kill)
+	switch w.rng.IntN(4) {
+	case 0:
+		w.anew(next)
+	case 1:
+		back := w.now
+		w.up(back)
+		w.compare(back)
+	default:
+		w.up(next)
+		w.compare(next)
+	}
+}
+
+// killedDown kills down. The next down does the rest, or up brings it all back.
+func (w *walker) killedDown() {
+	w.kills++
+	w.endAfter(exec.Command("nslab", "down", "-q", "walk"), os.Kill)
+	if w.oneIn(2) {
+		w.anew(w.now)
+		return
+	}
+	w.up(w.now)
+	w.compare(w.now)
+}
+
+// byHand changes a few things in nodes of the lab. What can be seen plan sees,
+// and up repairs.
+func (w *walker) byHand() {
+	w.drifts++
+	var did []string
+	for range 1 + w.rng.IntN(3) {
+		did = append(did, w.handiwork()...)
+	}
+	file := w.write(w.now)
+	changed := difference(w.shown, w.show())
+	plan, err := exec.Command("nslab", "plan", "-q", "--check", file).CombinedOutput()
+	if changed != "" && err == nil {
+		w.t.Errorf("plan shows nothing of\n%s", changed)
 	}
 	w.nslab(0, "up", "-q", file)
-}
-
-// step goes to the lab whose file is next.
-func (w *walker) step(lab randomLab) {
-	before := w.identities()
-	plan, _ := exec.Command("nslab", "plan", "-q", w.file).Output()
-	w.nslab(0, "up", "-q", w.file)
-	w.nslab(0, "plan", "-q", "--check", w.file)
-	after := w.identities()
-	for thing, is := range w.lab.things {
-		if lab.things[thing] == is && before[thing] != after[thing] {
-			w.t.Errorf("%s was %s and is %s", thing, before[thing], after[thing])
-		}
-	}
-	changed := w.show()
-	w.nslab(0, "down", "walk")
-	w.up(lab)
-	w.shown = w.show()
-	if d := difference(w.shown, changed); d != "" {
-		w.t.Errorf("changed (+), it is not as when it is new (-):\n%s", d)
+	w.nslab(0, "plan", "-q", "--check", file)
+	if d := w.settled(w.shown); d != "" {
+		w.t.Errorf("repaired (+), it is not as it was (-):\n%s", d)
 	}
 	if w.t.Failed() {
-		w.t.Logf("plan:\n%s", plan)
+		w.t.Logf("by hand:\n%s\nplan:\n%s", strings.Join(did, "\n"), plan)
 	}
 }
 
-// namespaces are those of the lab.
-func (w *walker) namespaces() []string {
-	files, err := filepath.Glob("/run/netns/walk.*")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return files
-}
-
-// identities are the inodes of nodes and the indexes of their interfaces, by
-// NODE and NODE:INTERFACE.
-func (w *walker) identities() map[string]string {
-	ids := map[string]string{}
-	for _, file := range w.namespaces() {
-		_, node, _ := strings.Cut(filepath.Base(file), ".")
-		ids[node] = strings.Fields(w.output("ls", "-i", file))[0]
-		for _, l := range strings.Split(w.output("ip", "-n", filepath.Base(file), "-o", "link"), "\n") {
-			if index, rest, ok := strings.Cut(l, ": "); ok {
-				name, _, _ := strings.Cut(rest, ":")
-				name, _, _ = strings.Cut(name, "@")
-				ids[node+":"+name] = index
-			}
+// handiwork is one thing done by hand in some node, as the commands that did it.
+func (w *walker) handiwork() []string {
+	for range 20 {
+		spaces := w.namespaces()
+		if len(spaces) == 0 {
+			return nil
+		}
+		ns := filepath.Base(spaces[w.rng.IntN(len(spaces))])
+		links := w.linksOf(ns)
+		if len(links) == 0 {
+			continue
+		}
+		script := handiworks[w.rng.IntN(len(handiworks))]
+		cmd := exec.Command("sh", "-e", "-c", script, "sh", ns, links[w.rng.IntN(len(links))], fmt.Sprint(w.rng.IntN(9)))
+		if cmd.Run() == nil {
+			return []string{ns + ": " + cmd.Args[5] + " " + cmd.Args[6] + ": " + script}
 		}
 	}
-	return ids
+	return nil
 }
 
-func (w *walker) output(name string, args ...string) string {
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		w.t.Fatalf("%s %s: %v\n%s", name, args, err, out)
-	}
-	return string(out)
-}
-
-// showAll shows what there is in a namespace: addresses of one family and
-// interface in their order, all else sorted.
-const showAll = `
-ip -d -o link
-ip -o address | sed -E 's/^[0-9]+: //' | sort -s -k1,2
-ip route show table all
-ip -6 route show table all
-ip rule
-ip -6 rule
-ip neigh show nud permanent
-bridge -d -o link
-bridge fdb show | grep -E 'static|permanent'
-sysctl -a --pattern '^net[.]ipv[46][.]' 2>/dev/null`
-
-// passing is what differs from one time to another and is none of nslab's:
-// numbers, timers, carriers, and what the kernel does by itself.
-var passing = regexp.MustCompile(`^[0-9]+: |@[^ :]*|NO-CARRIER,|,LOWER_UP|,M-DOWN|link-netns(id)? \S+|` +
-	`qdisc \S+|state \S+|linkdown|dead |tentative|nodad|[a-z_]*timer +\S+|(root|designated)_\S+ \S+|` +
-	`port_(id|no) \S+|topology_change(_detected|_ack)? \S+|config_pending \S+|promiscuity.*maxmtu \S+|tso_max_size \S+`)
-
-// ownWay are lines of what the kernel does by itself, in its own time: IPv6
-// addresses of the link, groups, and settings that count or are secret.
-var ownWay = regexp.MustCompile(`fe80::|ff00::|ff02::|33:33:|01:00:5e|stable_secret|base_reachable|random|` +
-	`anycast|^(local|broadcast) .* table local|[.]mtu = `)
-
-func (w *walker) show() []string {
-	var all []string
-	for _, file := range w.namespaces() {
-		ns := filepath.Base(file)
-		var lines []string
-		for _, l := range strings.Split(w.output("ip", "netns", "exec", ns, "sh", "-c", showAll), "\n") {
-			l = strings.Join(strings.Fields(passing.ReplaceAllString(l, "")), " ")
-			if l != "" && !ownWay.MatchString(l) {
-				lines = append(lines, ns+" "+l)
-			}
-		}
-		all = append(all, orderOf(lines)...)
-	}
-	return all
-}
-
-// orderOf sorts lines but for those of IPv4 addresses.
-func orderOf(lines []string) []string {
-	slices.SortStableFunc(lines, func(a, b string) int {
-		return strings.Compare(beforeAddress(a), beforeAddress(b))
-	})
-	return lines
-}
-
-func beforeAddress(line string) string {
-	if before, _, ok := strings.Cut(line, " inet "); ok {
-		return before + " inet "
-	}
-	return line
-}
-
-// difference tells the lines that only one of the two has, and at least the
-// first where the order differs.
-func difference(a, b []string) string {
-	var out strings.Builder
-	for _, l := range a {
-		if !slices.Contains(b, l) {
-			fmt.Fprintf(&out, "- %s\n", l)
+// linksOf are the interfaces of a namespace but for lo.
+func (w *walker) linksOf(ns string) []string {
+	var names []string
+	_, node, _ := strings.Cut(ns, ".")
+	for id := range w.identities() {
+		if name, ok := strings.CutPrefix(id, node+":"); ok && name != "lo" {
+			names = append(names, name)
 		}
 	}
-	for _, l := range b {
-		if !slices.Contains(a, l) {
-			fmt.Fprintf(&out, "+ %s\n", l)
-		}
-	}
-	if out.Len() == 0 && !slices.Equal(a, b) {
-		for i, l := range a {
-			if i >= len(b) || b[i] != l {
-				return "the order differs at " + l + "\n"
-			}
-		}
-		return "some lines are there twice\n"
-	}
-	return out.String()
+	slices.Sort(names)
+	return names
 }

@@ -26,6 +26,30 @@ func Compile(lab *topology.Lab) (*State, error) {
 	return s, nil
 }
 
+// CompileMachines is Compile with what nodes are beside their networks, for which
+// files are read: see Machines.
+func CompileMachines(lab *topology.Lab) (*State, error) {
+	s, err := Compile(lab)
+	if err != nil {
+		return nil, err
+	}
+	if s.Machines, err = Machines(lab); err != nil {
+		return nil, err
+	}
+	s.Hosts = HostsFile(lab)
+	own := make(map[string]*Machine, len(s.Machines))
+	for i := range s.Machines {
+		own[NamespaceName(lab.Name, s.Machines[i].Node)] = &s.Machines[i]
+	}
+	for i := range s.Namespaces {
+		n := &s.Namespaces[i]
+		if m := own[n.Name]; m != nil && n.Kind == Own && m.Kept() {
+			n.Owned = &Owned{Pos: n.Pos, Machine: m}
+		}
+	}
+	return s, nil
+}
+
 // nodeNamespace is Namespace.Name of a node.
 func nodeNamespace(lab *topology.Lab, n *topology.Node) string {
 	switch n.Kind {
@@ -78,6 +102,7 @@ func compileNode(lab *topology.Lab, n *topology.Node, names map[string]string) N
 	ns.Tables = compileTables(lab.Name, n.Nftables)
 	if ns.Kind == Own {
 		ns.Sysctls = compileSysctls(n, settings)
+		ns.Sysctls = append(ns.Sysctls, impliedSysctls(ns.Links, ns.Sysctls)...)
 	}
 	return ns
 }
@@ -88,7 +113,7 @@ func compileLink(lab *topology.Lab, n *topology.Node, in *topology.Interface, na
 		Master: in.Master, TxQueueLen: in.TxQueueLen, Alias: in.Alias,
 	}
 	if in.NoOffloads {
-		l.NoOffloads = &in.NoOffloads
+		l.Offloads = &Offloads{}
 	}
 	switch in.Type {
 	case topology.Loopback:
@@ -227,6 +252,7 @@ func baseSysctls(forward string) []Sysctl {
 	for _, x := range []struct{ family, leaf, value string }{
 		{"ipv4", "rp_filter", "0"},
 		{"ipv4", "promote_secondaries", "1"},
+		{"ipv6", "disable_ipv6", "0"},
 		{"ipv6", "accept_dad", "0"},
 		{"ipv6", "keep_addr_on_down", "1"},
 	} {

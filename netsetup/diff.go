@@ -12,10 +12,13 @@ type Plan struct {
 	Lab  string
 	File string // for messages; "" where no file asked for it
 	Ops  []Op   // in the order of their phases
+	// Processes are the changes to the processes of nodes, which Options.Then makes;
+	// Diff gives none.
+	Processes []Line
 }
 
 // Empty reports that nothing has to be done.
-func (p *Plan) Empty() bool { return len(p.Ops) == 0 }
+func (p *Plan) Empty() bool { return len(p.Ops)+len(p.Processes) == 0 }
 
 // Diff is the plan that makes what is what is wanted. With prune it also
 // removes what is unmarked from the lab's own namespaces, whoever made it.
@@ -48,14 +51,20 @@ func Diff(have, want *State, prune bool) (*Plan, error) {
 		d.deleteStrayLinks(n)
 	}
 	for _, step := range []func(have, want *Namespace){
-		d.addNamespace, d.baseSysctls, d.leaveMasters, d.links, d.linkSysctls, d.masters, d.addresses, d.neighbors, d.fdb,
+		d.addNamespace, d.owned, d.baseSysctls, d.leaveMasters, d.links, d.linkSysctls, d.masters, d.addresses, d.neighbors, d.fdb,
 		d.tables, d.linksUp, d.routes, d.rules,
 	} {
 		for _, p := range d.pairs {
 			step(p.have, p.want)
 		}
 	}
+	for _, p := range d.pairs {
+		d.deleteQdiscs(p.have, p.want)
+	}
 	for _, n := range d.removed {
+		if n.Owned != nil {
+			d.emit(Op{Phase: Unpublish, Verb: Delete, Namespace: n.Name, Object: n.Owned})
+		}
 		d.emit(Op{Phase: Unpublish, Verb: Delete, Namespace: n.Name, Object: n})
 	}
 	return plan, errors.Join(d.errs...)
@@ -216,12 +225,12 @@ func (d *differ) routes(_, want *Namespace) {
 
 func (d *differ) deleteNeighbors(have, want *Namespace) {
 	wanted := make(map[neighborKey]bool, len(want.Neighbors))
-	for _, w := range want.Neighbors {
-		wanted[neighborKey{w.Link, w.IP}] = true
+	for i := range want.Neighbors {
+		wanted[want.Neighbors[i].key()] = true
 	}
 	for i := range have.Neighbors {
 		x := &have.Neighbors[i]
-		if !wanted[neighborKey{x.Link, x.IP}] && d.removable(want, x.Origin, want.Keep.Neighbors) {
+		if !wanted[x.key()] && d.removable(want, x.Origin, want.Keep.Neighbors) {
 			d.emit(Op{Phase: DeleteNeighbors, Verb: Delete, Namespace: want.Name, Object: x})
 		}
 	}
@@ -231,7 +240,7 @@ func (d *differ) neighbors(_, want *Namespace) {
 	n := d.model.namespaces[want.Name]
 	for i := range want.Neighbors {
 		w := &want.Neighbors[i]
-		has, ok := n.neighbors[neighborKey{w.Link, w.IP}]
+		has, ok := n.neighbors[w.key()]
 		switch {
 		case !ok:
 			d.emit(Op{Phase: Neighbors, Verb: Add, Namespace: want.Name, Object: w})
@@ -274,6 +283,29 @@ func (d *differ) addNamespace(_, want *Namespace) {
 	d.emit(Op{Phase: Namespaces, Verb: Add, Namespace: want.Name, Object: want})
 }
 
+// owned makes the namespaces that a node owns beside its network; what cannot be
+// changed in them is made anew.
+func (d *differ) owned(have, want *Namespace) {
+	op := Op{Phase: Owns, Namespace: want.Name}
+	switch {
+	case sameOwned(have.Owned, want.Owned):
+		return
+	case want.Owned == nil:
+		op.Verb, op.Object = Delete, have.Owned
+	case have.Owned == nil:
+		op.Verb, op.Object = Add, want.Owned
+	default:
+		op.Verb, op.Object, op.Was = Change, want.Owned, have.Owned
+	}
+	if d.has[want.Name].Inode != 0 && have.Owned != nil && !sameUser(have.Owned, want.Owned) {
+		// The network belongs to its user namespace for good.
+		d.errs = append(d.errs, &NodeError{File: d.plan.File, Pos: want.Pos, Namespace: want.Name,
+			Message: "the user namespace of a running node cannot be changed", Hint: "`nslab down " + d.lab + "` first"})
+		return
+	}
+	d.emit(op)
+}
+
 func (d *differ) baseSysctls(_, want *Namespace) {
 	d.sysctls(want, BaseSysctls, func(s *Sysctl) bool { return InterfaceOf(s.Name) == "" })
 }
@@ -291,10 +323,25 @@ func (d *differ) sysctls(want *Namespace, phase Phase, of func(*Sysctl) bool) {
 		}
 		was, known := n.sysctls[w.Name]
 		switch {
+		case !known && w.implied():
 		case !known:
 			d.emit(Op{Phase: phase, Verb: Add, Namespace: want.Name, Object: w})
 		case was != w.Value:
 			d.emit(Op{Phase: phase, Verb: Change, Namespace: want.Name, Object: w, Was: &Sysctl{Name: w.Name, Value: was}})
+		}
+	}
+}
+
+// deleteQdiscs comes last: what is not there any more cannot be put back.
+func (d *differ) deleteQdiscs(have, want *Namespace) {
+	if want.Kind != Own || want.Keep.Qdiscs {
+		return
+	}
+	n := d.model.namespaces[want.Name]
+	for i := range have.Qdiscs {
+		q := &have.Qdiscs[i]
+		if slices.Contains(n.qdiscs, *q) && !slices.Contains(want.Qdiscs, *q) {
+			d.emit(Op{Phase: DeleteQdiscs, Verb: Delete, Namespace: want.Name, Object: q})
 		}
 	}
 }

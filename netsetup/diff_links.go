@@ -29,14 +29,24 @@ func (d *differ) deleteLinks(have, want *Namespace) {
 }
 
 // deleteStrayLinks removes those links of a namespace that goes whose other end
-// is in one that was not looked at: an external one, where it would be seen until
-// the kernel has freed this one.
+// is in one that is not the lab's, where it would be seen until the kernel has
+// freed this one: in one that was not looked at, or not yet marked.
 func (d *differ) deleteStrayLinks(n *Namespace) {
 	for i := range n.Links {
 		l := &n.Links[i]
-		if l.Peer.Namespace == UnknownNamespace {
-			d.emit(Op{Phase: DeleteLinks, Verb: Delete, Namespace: n.Name, Object: l})
+		if l.Kind != KindVeth {
+			continue
 		}
+		other := d.has[l.Peer.Namespace]
+		if other != nil && other.Kind != Own {
+			end := findLink(other, l.Peer.Link)
+			if end != nil && end.Alias == AliasPrefix+d.lab {
+				continue // its removal there is both ends'
+			}
+		} else if l.Peer.Namespace != UnknownNamespace && l.Peer.Namespace != "" {
+			continue
+		}
+		d.emit(Op{Phase: DeleteLinks, Verb: Delete, Namespace: n.Name, Object: l})
 	}
 }
 
@@ -80,12 +90,40 @@ func (d *differ) links(have, want *Namespace) {
 		switch {
 		case is == nil:
 			d.addLink(have, want, w)
-		case !sameSettings(is, w) || is.Up && !w.Up:
+		case !sameSettings(is, w) || is.Up && !w.Up || want.strays(w, have):
 			was, to := *is, w.over(*is)
 			to.Up = is.Up && w.Up
+			if want.strays(w, have) {
+				to.MTU = want.portsMTU(w.Name)
+			}
 			d.emit(Op{Phase: Links, Verb: Change, Namespace: want.Name, Object: &to, Was: &was})
 		}
 	}
+}
+
+// strays reports a bridge without an MTU in the file whose MTU is not what its
+// ports make it: somebody set it, and the kernel leaves it alone since
+// (net/bridge/br_if.c:br_mtu_auto_adjust).
+func (n *Namespace) strays(bridge *Link, have *Namespace) bool {
+	if bridge.Kind != KindBridge || bridge.MTU != 0 || n.Kind != Own {
+		return false
+	}
+	is := findLink(have, bridge.Name)
+	return is != nil && is.Kind == KindBridge && is.MTU != 0 && is.MTU != have.portsMTU(bridge.Name)
+}
+
+// portsMTU is the MTU that its ports give a bridge.
+func (n *Namespace) portsMTU(bridge string) int {
+	least := 0
+	for i := range n.Links {
+		if l := &n.Links[i]; l.Master == bridge && l.MTU != 0 && (least == 0 || l.MTU < least) {
+			least = l.MTU
+		}
+	}
+	if least == 0 {
+		return 1500 // ETH_DATA_LEN
+	}
+	return least
 }
 
 // over is the link as it will be when the wanted settings are laid over what it
@@ -100,9 +138,10 @@ func (l *Link) over(is Link) Link {
 	}
 	is.Alias = l.Alias
 	is.TxQueueLen = orElse(l.TxQueueLen, is.TxQueueLen)
-	if l.NoOffloads != nil {
-		is.NoOffloads = l.NoOffloads
+	if l.Offloads != nil {
+		is.Offloads = l.Offloads
 	}
+	is.Extra = l.Extra
 	if l.Bridge != nil {
 		b, was := *l.Bridge, Bridge{}
 		if is.Bridge != nil {
@@ -263,7 +302,12 @@ func addressesOf(n *Namespace, link string) []Address {
 	return n.Addresses[i:j]
 }
 
-func (d *differ) addresses(_, want *Namespace) {
+func (d *differ) addresses(have, want *Namespace) {
+	if !want.Keep.Addresses {
+		for i := range have.LostAddresses {
+			d.emit(Op{Phase: Addresses, Verb: Add, Namespace: want.Name, Object: &have.LostAddresses[i]})
+		}
+	}
 	n := d.model.namespaces[want.Name]
 	for i := range want.Addresses {
 		w := &want.Addresses[i]

@@ -57,6 +57,11 @@ func link(n *netsetup.Namespace, name string) *netsetup.Link {
 	return &n.Links[i]
 }
 
+func sysctl(n *netsetup.Namespace, name string) *netsetup.Sysctl {
+	i := slices.IndexFunc(n.Sysctls, func(s netsetup.Sysctl) bool { return s.Name == name })
+	return &n.Sysctls[i]
+}
+
 // n0 is the first node of a kernel's state, behind the root namespace.
 func n0(s *netsetup.State) *netsetup.Namespace { return &s.Namespaces[1] }
 
@@ -103,7 +108,7 @@ func TestDrift(t *testing.T) {
 			- ip -n lab.n0 rule delete priority 50 ipproto tcp lookup 7`},
 		{"neighbour changed", func(n *netsetup.Namespace) { n.Neighbors[0].MAC[5] = 8 }, `
 			~ ip -n lab.n0 neighbour replace 10.0.0.9 lladdr 02:00:00:00:00:09 nud permanent dev eth0`},
-		{"sysctl changed", func(n *netsetup.Namespace) { n.Sysctls[1].Value = "1" }, `
+		{"sysctl changed", func(n *netsetup.Namespace) { sysctl(n, "net/ipv4/ip_forward").Value = "1" }, `
 			~ ip netns exec lab.n0 sysctl -w net.ipv4.ip_forward=0`},
 		{"link down", func(n *netsetup.Namespace) { link(n, "eth0").Up = false; n.Routes, n.Neighbors = nil, nil }, `
 			+ ip -n lab.n0 neighbour add 10.0.0.9 lladdr 02:00:00:00:00:09 nud permanent dev eth0

@@ -1,6 +1,12 @@
 package netsetup
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"slices"
+	"time"
+)
 
 // Machine is what a node is beside its network: what programs in it see, the
 // namespaces it owns, its limits and its processes. It is plain values, which
@@ -94,4 +100,32 @@ type Ready struct {
 	Exec   []string      `json:"exec,omitempty"` // a program in the node that ends with 0
 	Log    string        `json:"log,omitempty"`  // regular expression that a line of the output matches
 	Within time.Duration `json:"within"`
+}
+
+// Kept reports whether the node owns namespaces beside its network, which a
+// process keeps as long as the lab runs.
+func (m *Machine) Kept() bool {
+	i := &m.Isolation
+	return i.UTS || i.Mount || i.IPC || i.PID || i.Cgroup || i.Time || i.User
+}
+
+// Key tells whether the namespaces of two Machines are the same: it stands for
+// all that they are made from, and cannot be changed in them.
+func (m *Machine) Key() string {
+	made := Machine{Isolation: m.Isolation, RootFS: m.RootFS, Files: m.Files, Private: m.Private, Sysctls: slices.Clone(m.Sysctls)}
+	for i := range made.Sysctls {
+		made.Sysctls[i].Pos = ""
+	}
+	if m.Isolation.UTS {
+		made.Hostname = m.Hostname
+	}
+	if m.ResolvConf != "" {
+		made.ResolvConf = "its own" // the text can be changed
+	}
+	data, err := json.Marshal(&made)
+	if err != nil {
+		panic(err) // plain values
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
 }

@@ -19,13 +19,16 @@ type Model struct {
 type namespaceModel struct {
 	kind      NamespaceKind
 	inode     uint64
+	owned     *Owned
 	links     map[string]*Link
 	addresses map[string][]Address // by link, in the order of the interface
 	routes    map[routeKey][]Route
 	rules     []Rule
 	lostRules []Rule
+	lost      []Address
 	neighbors map[neighborKey]Neighbor
 	fdb       map[fdbKey]FDBEntry
+	qdiscs    []Qdisc
 	tables    []Table
 	sysctls   map[string]string
 }
@@ -39,9 +42,12 @@ type routeKey struct {
 func (r *Route) key() routeKey { return routeKey{r.Dst, r.From, r.Table, r.Metric, r.TOS} }
 
 type neighborKey struct {
-	link string
-	ip   netip.Addr
+	link  string
+	ip    netip.Addr
+	proxy bool
 }
+
+func (n *Neighbor) key() neighborKey { return neighborKey{n.Link, n.IP, n.Proxy} }
 
 type fdbKey struct {
 	link string
@@ -60,6 +66,7 @@ func NewModel(s *State) *Model {
 func (m *Model) load(from *Namespace) {
 	n := newNamespaceModel(from.Kind)
 	n.inode = from.Inode
+	n.owned = from.Owned
 	for i := range from.Links {
 		l := from.Links[i]
 		n.links[l.Name] = &l
@@ -73,8 +80,10 @@ func (m *Model) load(from *Namespace) {
 	}
 	n.rules = slices.Clone(from.Rules)
 	n.lostRules = slices.Clone(from.LostRules)
+	n.lost = slices.Clone(from.LostAddresses)
+	n.qdiscs = slices.Clone(from.Qdiscs)
 	for _, x := range from.Neighbors {
-		n.neighbors[neighborKey{x.Link, x.IP}] = x
+		n.neighbors[x.key()] = x
 	}
 	for _, f := range from.FDB {
 		n.fdb[fdbKey{f.Link, f.MAC}] = f
@@ -114,7 +123,8 @@ func (m *Model) Namespace(name string) Namespace {
 	if n == nil {
 		return Namespace{Name: name}
 	}
-	out := Namespace{Kind: n.kind, Name: name, Inode: n.inode, Rules: n.rules, LostRules: n.lostRules, Tables: n.tables}
+	out := Namespace{Kind: n.kind, Name: name, Inode: n.inode, Owned: n.owned, Rules: n.rules, LostRules: n.lostRules, LostAddresses: n.lost,
+		Qdiscs: n.qdiscs, Tables: n.tables}
 	for _, l := range n.links {
 		out.Links = append(out.Links, *l)
 	}
@@ -161,9 +171,18 @@ func (m *Model) Play(op Op) {
 		return
 	}
 	switch x := op.Object.(type) {
+	case *Owned:
+		n.owned = x
+		if op.Verb == Delete {
+			n.owned = nil
+		}
 	case *Link:
 		m.playLink(n, op, x)
 	case *Address:
+		if i := slices.Index(n.lost, *x); i >= 0 {
+			n.lost = slices.Delete(n.lost, i, i+1)
+			return
+		}
 		n.deleteAddress(x)
 		if op.Verb != Delete {
 			n.addAddress(*x)
@@ -184,16 +203,18 @@ func (m *Model) Play(op Op) {
 		n.rules = append(n.rules, *x)
 	case *Neighbor:
 		if op.Verb == Delete {
-			delete(n.neighbors, neighborKey{x.Link, x.IP})
+			delete(n.neighbors, x.key())
 			return
 		}
-		n.neighbors[neighborKey{x.Link, x.IP}] = *x
+		n.neighbors[x.key()] = *x
 	case *FDBEntry:
 		if op.Verb == Delete {
 			delete(n.fdb, fdbKey{x.Link, x.MAC})
 			return
 		}
 		n.fdb[fdbKey{x.Link, x.MAC}] = *x
+	case *Qdisc:
+		n.qdiscs = slices.DeleteFunc(n.qdiscs, func(q Qdisc) bool { return q == *x })
 	case *Table:
 		n.playTable(op, x)
 	case *Sysctl:
@@ -232,6 +253,12 @@ func (m *Model) playLink(n *namespaceModel, op Op, x *Link) {
 func (m *Model) addLink(n *namespaceModel, l Link) {
 	l.Up, l.Master, l.Port = false, "", nil
 	n.links[l.Name] = &l
+	for i := range interfaceSettings {
+		s := &interfaceSettings[i]
+		if v, known := n.sysctls[s.from]; known {
+			n.sysctls[s.of(l.Name)] = v
+		}
+	}
 }
 
 func (n *namespaceModel) changeLink(to *Link) {
@@ -349,6 +376,7 @@ func (m *Model) deleteLink(namespace, name string) {
 	n.dropAddresses(name, func(netip.Addr) bool { return true })
 	n.dropNeighbors(name, func(netip.Addr) bool { return true })
 	n.dropFDB(name)
+	n.qdiscs = slices.DeleteFunc(n.qdiscs, func(q Qdisc) bool { return q.Link == name })
 	for key := range n.sysctls {
 		if InterfaceOf(key) == name {
 			delete(n.sysctls, key)
@@ -464,11 +492,12 @@ func (n *namespaceModel) playRoute(verb Verb, r Route) {
 }
 
 // setSysctl writes a setting and what the kernel changes with it: forwarding of
-// all sets that of every interface, and IPv4's the acceptance of redirects
-// (net/ipv4/devinet.c:inet_forward_change, net/ipv6/addrconf.c:addrconf_fixup_forwarding).
+// all sets that of every interface, and IPv4's the acceptance of redirects; so
+// does disable_ipv6 (net/ipv4/devinet.c:inet_forward_change,
+// net/ipv6/addrconf.c:addrconf_fixup_forwarding, addrconf_disable_ipv6).
 func (n *namespaceModel) setSysctl(s *Sysctl) {
 	n.sysctls[s.Name] = s.Value
-	var family string
+	family, leaf := "", "/forwarding"
 	switch s.Name {
 	case "net/ipv4/ip_forward":
 		family = "net/ipv4/conf/"
@@ -477,11 +506,13 @@ func (n *namespaceModel) setSysctl(s *Sysctl) {
 		}
 	case "net/ipv6/conf/all/forwarding":
 		family = "net/ipv6/conf/"
+	case "net/ipv6/conf/all/disable_ipv6":
+		family, leaf = "net/ipv6/conf/", "/disable_ipv6"
 	default:
 		return
 	}
 	for name := range n.sysctls {
-		if strings.HasPrefix(name, family) && strings.HasSuffix(name, "/forwarding") {
+		if strings.HasPrefix(name, family) && strings.HasSuffix(name, leaf) {
 			n.sysctls[name] = s.Value
 		}
 	}

@@ -31,6 +31,7 @@ const (
 	DeleteLinks
 	// What is new or changed.
 	Namespaces  // make, mark, publish
+	Owns        // namespaces of other kinds that a node owns
 	BaseSysctls // before any link exists
 	Links       // make; change MAC, MTU, alias, settings; take down
 	LinkSysctls // those of one interface
@@ -43,6 +44,7 @@ const (
 	Routes
 	Rules
 	// Last, and only after the rest was verified.
+	DeleteQdiscs
 	Unpublish
 )
 
@@ -58,8 +60,9 @@ type Op struct {
 	Verb      Verb
 	Namespace string // Namespace.Name
 	// Object is what will be (Add, Change) or what goes (Delete): a *Namespace
-	// (only Kind and Name are looked at), *Link, *Address, *Route, *Rule,
-	// *Neighbor, *FDBEntry, *Table or *Sysctl.
+	// (only Kind, Name, Owned and, of one that goes, Inode are looked at), *Owned,
+	// *Link, *Address, *Route, *Rule, *Neighbor, *FDBEntry, *Qdisc, *Table or
+	// *Sysctl.
 	Object any
 	// Was is, for Change, the object as it is now, of the same type.
 	Was any
@@ -94,6 +97,10 @@ type Kernel interface {
 	// those that are not when ctx ends.
 	Settle(ctx context.Context, links []Endpoint) (left []Endpoint, err error)
 }
+
+// ErrNoAnswer is what an error of Do wraps where it is not known whether an op was
+// done: one has to look.
+var ErrNoAnswer = errors.New("the kernel does not answer")
 
 // OpError is the kernel's refusal of one op.
 type OpError struct {
@@ -148,6 +155,19 @@ func (e *NotOursError) Error() string {
 		hint = "remove it with `" + inside(e.Namespace, "nft delete table "+table) + "`, or use another name in the file"
 	}
 	return fmt.Sprintf("%s%s in %s exists and was not made by this lab\nhint: %s", at, e.Object, displayNamespace(e.Namespace), hint)
+}
+
+// NodeError is a change of a node that cannot be made.
+type NodeError struct {
+	File      string // of the topology; may be ""
+	Pos       topology.Pos
+	Namespace string
+	Message   string
+	Hint      string
+}
+
+func (e *NodeError) Error() string {
+	return fmt.Sprintf("%s%s: %s\nhint: %s", position(e.File, e.Pos), displayNamespace(e.Namespace), e.Message, e.Hint)
 }
 
 // position begins a message that belongs to a place in a file.

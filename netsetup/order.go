@@ -27,6 +27,8 @@ func (n Namespace) clone() Namespace {
 	}
 	n.Rules = slices.Clone(n.Rules)
 	n.LostRules = slices.Clone(n.LostRules)
+	n.LostAddresses = slices.Clone(n.LostAddresses)
+	n.Qdiscs = slices.Clone(n.Qdiscs)
 	n.Neighbors = slices.Clone(n.Neighbors)
 	n.FDB = slices.Clone(n.FDB)
 	n.Tables = slices.Clone(n.Tables)
@@ -52,7 +54,10 @@ func (n *Namespace) sort() {
 	slices.SortFunc(n.Routes, compareRouteKeys)
 	slices.SortFunc(n.Rules, compareRules)
 	slices.SortFunc(n.Neighbors, func(a, b Neighbor) int {
-		return cmp.Or(strings.Compare(a.Link, b.Link), a.IP.Compare(b.IP))
+		return cmp.Or(strings.Compare(a.Link, b.Link), a.IP.Compare(b.IP), cmp.Compare(bool2int(a.Proxy), bool2int(b.Proxy)))
+	})
+	slices.SortFunc(n.Qdiscs, func(a, b Qdisc) int {
+		return cmp.Or(strings.Compare(a.Link, b.Link), strings.Compare(a.Parent, b.Parent))
 	})
 	slices.SortFunc(n.FDB, func(a, b FDBEntry) int {
 		return cmp.Or(strings.Compare(a.Link, b.Link), slices.Compare(a.MAC[:], b.MAC[:]))

@@ -31,7 +31,7 @@ func (p *Plan) Lines() []Line {
 			lines = append(lines, op.tableLines(t)...)
 		}
 	}
-	return lines
+	return append(lines, p.Processes...)
 }
 
 // tableLines are what is in a new table, or what is different in one that is

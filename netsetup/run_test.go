@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -39,6 +40,91 @@ func TestLock(t *testing.T) {
 	l.Unlock()
 	if left, err := os.ReadDir(netsetup.RunDir); !errors.Is(err, fs.ErrNotExist) && len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+// TestRunDirIsOurs: what is kept is this user's alone, and no link or directory of
+// somebody else is followed.
+func TestRunDirIsOurs(t *testing.T) {
+	elsewhere := t.TempDir()
+	clean := func() {
+		os.Remove(netsetup.RunDir) // a link
+		os.RemoveAll(netsetup.RunDir)
+	}
+	t.Cleanup(clean)
+	use := func() error {
+		l, err := netsetup.LockLab(t.Context(), "lab", 0)
+		if err == nil {
+			err = errors.Join(netsetup.SaveFile("lab", "lab.yaml", []byte("secret")), l.Unlock())
+		}
+		return err
+	}
+	if err := use(); err != nil {
+		t.Fatal(err)
+	}
+	err := filepath.WalkDir(netsetup.RunDir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	clean()
+	for _, test := range []struct {
+		name string
+		do   func() error
+	}{
+		{"the directory is a link", func() error { return os.Symlink(elsewhere, netsetup.RunDir) }},
+		{"others can write in it", func() error {
+			return errors.Join(os.Mkdir(netsetup.RunDir, 0o700), os.Chmod(netsetup.RunDir, 0o777))
+		}},
+		{"it is a file", func() error { return os.WriteFile(netsetup.RunDir, nil, 0o600) }},
+		{"the lock is a link", func() error {
+			return errors.Join(os.Mkdir(netsetup.RunDir, 0o700), os.Symlink(elsewhere+"/lock", netsetup.RunDir+"/lab.lock"))
+		}},
+		{"the lab's directory is a link", func() error {
+			return errors.Join(os.Mkdir(netsetup.RunDir, 0o700), os.Symlink(elsewhere, netsetup.RunDir+"/lab"))
+		}},
+		{"a file is a link", func() error {
+			return errors.Join(os.MkdirAll(netsetup.RunDir+"/lab", 0o700), os.Symlink(elsewhere+"/name", netsetup.RunDir+"/lab/name.new"))
+		}},
+	} {
+		if err := test.do(); err != nil {
+			t.Fatal(err)
+		}
+		if err := use(); err == nil {
+			t.Errorf("%s, and it is used", test.name)
+		}
+		if got, err := os.ReadDir(elsewhere); err != nil || len(got) > 0 {
+			t.Errorf("%s: %v was written elsewhere, %v", test.name, got, err)
+		}
+		clean()
+	}
+	if err := os.MkdirAll(netsetup.RunDir+"/lab", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/passwd", netsetup.RunDir+"/lab/topology.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	for _, lab := range []string{"lab", "../lab", "/etc", ".", "..", ""} {
+		if _, data, err := netsetup.LoadFile(lab); err == nil {
+			t.Errorf("lab %q: read %q", lab, data)
+		}
+	}
+	for _, lab := range []string{"../lab", "/etc", ".", "..", ""} {
+		if l, err := netsetup.LockLab(t.Context(), lab, 0); err == nil {
+			l.Unlock()
+			t.Errorf("lab %q can be locked", lab)
+		}
+		if netsetup.RemoveFiles(lab) == nil {
+			t.Errorf("lab %q can be removed", lab)
+		}
 	}
 }
 

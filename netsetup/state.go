@@ -46,6 +46,10 @@ type State struct {
 	// not known. What it has settings for is observed too, so that a rollback can
 	// bring them back with the interfaces that they belong to.
 	Before *State
+	// Machines, wanted, are the nodes whose namespaces are the lab's own, in file
+	// order, and Hosts is the part of /etc/hosts that they share.
+	Machines []Machine
+	Hosts    string
 }
 
 // NamespaceKind tells a namespace of the lab from those it only joins.
@@ -66,14 +70,19 @@ type Namespace struct {
 	Name  string
 	Inode uint64        // observed; 0 where wanted
 	Keep  topology.Keep // wanted only
+	Owned *Owned        // nil: none
 
-	Links     []Link     // sorted by Name
-	Addresses []Address  // sorted by Link; of one link in the order of the interface
-	Routes    []Route    // sorted by routeKey
-	Rules     []Rule     // sorted by ruleKey
-	LostRules []Rule     // observed, of an Own one: those of every namespace that it lacks
-	Neighbors []Neighbor // sorted by Link, IP
-	FDB       []FDBEntry // sorted by Link, MAC
+	Links     []Link    // sorted by Name
+	Addresses []Address // sorted by Link; of one link in the order of the interface
+	Routes    []Route   // sorted by routeKey
+	Rules     []Rule    // sorted by ruleKey
+	LostRules []Rule    // observed, of an Own one: those of every namespace that it lacks
+	// LostAddresses are, observed, of an Own one, the kernel's own on lo that it
+	// lacks.
+	LostAddresses []Address
+	Neighbors     []Neighbor // sorted by Link, IP, Proxy
+	FDB           []FDBEntry // sorted by Link, MAC
+	Qdiscs        []Qdisc    // observed, of an Own one; sorted by Link, Parent
 	// Tables are in the order of the text, or in that in which they were made:
 	// it decides between chains of one hook and priority.
 	Tables []Table
@@ -93,6 +102,24 @@ func (s *State) Join(names []string) *State {
 		}
 	}
 	return s.Sort()
+}
+
+// Owned is the namespaces that a node owns beside its network.
+type Owned struct {
+	Pos topology.Pos
+	// Machine is what they are made from, or were; one without Isolation where that
+	// cannot be told, so that it differs from every wanted one.
+	Machine *Machine
+}
+
+// Externals are the names of the External namespaces.
+func (s *State) Externals() (names []string) {
+	for i := range s.Namespaces {
+		if n := &s.Namespaces[i]; n.Kind == External {
+			names = append(names, n.Name)
+		}
+	}
+	return names
 }
 
 // IsEmpty reports whether a namespace has nothing in it.
@@ -128,7 +155,8 @@ type Link struct {
 	Master     string // the bridge it is a port of, or ""
 	TxQueueLen *int
 	Alias      string
-	NoOffloads *bool // wanted: nil or true; observed where it was asked for
+	Offloads   *Offloads // observed where it was asked for
+	Extra      []Extra   // observed: of LinkExtras
 	// Peer is the other end of a veth. Observed: with Namespace
 	// UnknownNamespace where the other end is in none that was read.
 	Peer   Endpoint
@@ -136,12 +164,15 @@ type Link struct {
 	Port   *Port   // where Master is a bridge
 }
 
+// Offloads are what a link leaves to its driver; the zero Offloads are none.
+type Offloads struct{ TX, SG, TSO, GSO, GRO bool } // the words of ethtool -K
+
 // UnknownNamespace stands in Endpoint.Namespace for one that was not read.
 const UnknownNamespace = "?"
 
 // Bridge are a bridge's settings; times in 1/100 s (USER_HZ), as the kernel has
 // them. Observed, ForwardDelay, HelloTime and MaxAge are nil where STP has
-// another bridge's rule.
+// another bridge's rule, AgeingTime where it has its own.
 type Bridge struct {
 	STP           bool
 	McastSnooping bool
@@ -150,6 +181,7 @@ type Bridge struct {
 	HelloTime     *int
 	MaxAge        *int
 	Priority      *int
+	Extra         []Extra // observed: of BridgeExtras
 }
 
 // Port are the settings of a bridge port.
@@ -159,6 +191,7 @@ type Port struct {
 	Hairpin  bool
 	Cost     *int
 	Priority *int
+	Extra    []Extra // observed: of PortExtras
 }
 
 // Address is one address of a link. Link-local addresses that the kernel makes
@@ -172,6 +205,9 @@ type Address struct {
 	Scope  uint8        // RT_SCOPE_*; 0 is global (always 0 for IPv6 global ones)
 	Label  string       // IPv4; "" where it is the link's name
 	DAD    bool         // IPv6: duplicate-address detection is asked for; not compared
+	// Stranded says of an observed address that the kernel's own route to its
+	// network is gone. Adding the address anew brings it back.
+	Stranded bool
 }
 
 // Route types, as in rtnetlink(7).
@@ -197,6 +233,9 @@ type Route struct {
 	Type     string       // one of those above; others are observed only
 	Src      netip.Addr
 	MTU      int
+	// Other says of an observed route that it has what State has no field for,
+	// such as a window, so that it differs from every wanted one.
+	Other bool
 	// Nexthops: sorted by Via, Dev; empty for the types that go nowhere.
 	Nexthops []Nexthop
 }
@@ -235,6 +274,7 @@ type Neighbor struct {
 	IP     netip.Addr
 	MAC    topology.MAC
 	State  string // permanent, noarp, reachable, stale; the last two are made, not compared
+	Proxy  bool   // observed: the namespace answers for the address; it has no MAC
 }
 
 // FDBEntry is a static entry of a bridge's forwarding table. The kernel has no
@@ -244,6 +284,15 @@ type FDBEntry struct {
 	Origin Origin // Manual when observed
 	Link   string // the port
 	MAC    topology.MAC
+	Local  bool // observed: what is sent there is the bridge's own
+}
+
+// Qdisc is a queueing discipline that somebody put on an interface. nslab makes
+// none: an interface starts with the kernel's own, which are not in a State.
+type Qdisc struct {
+	Link   string
+	Parent string // root, ingress or clsact
+	Kind   string // such as tbf
 }
 
 // Table is one table of nf_tables with all that is in it. It is ours where its

@@ -19,6 +19,8 @@ func (o Op) Command() string {
 	switch x := o.Object.(type) {
 	case *Namespace:
 		return "ip netns " + [...]string{"add ", "set ", "delete "}[o.Verb] + x.Name
+	case *Owned:
+		return [...]string{"isolate ", "isolate anew ", "end isolation of "}[o.Verb] + o.Namespace + ": " + x.String()
 	case *Link:
 		return o.linkCommand(x)
 	case *Address:
@@ -32,6 +34,8 @@ func (o Op) Command() string {
 			return ipIn(o.Namespace) + "neighbour add " + x.String()
 		}
 		return o.ip("", "neighbour", x.String())
+	case *Qdisc:
+		return toolIn("tc", o.Namespace) + "qdisc " + [...]string{"add ", "replace ", "delete "}[o.Verb] + x.String()
 	case *FDBEntry:
 		return o.bridgeTool() + "fdb " + [...]string{"add ", "replace ", "delete "}[o.Verb] + x.String()
 	case *Table:
@@ -89,13 +93,27 @@ func (o Op) linkCommand(l *Link) string {
 	if s := l.Port.settings(was.Port); s != "" {
 		cmds = append(cmds, o.bridgeTool()+"link set dev "+l.Name+s)
 	}
-	if l.NoOffloads != nil && (was.NoOffloads == nil || !*was.NoOffloads) {
-		cmds = append(cmds, inside(o.Namespace, "ethtool -K "+l.Name+" tx off sg off tso off gso off gro off"))
+	if l.Offloads != nil && (was.Offloads == nil || *was.Offloads != *l.Offloads) {
+		cmds = append(cmds, inside(o.Namespace, "ethtool -K "+l.Name+l.Offloads.words()))
 	}
 	if l.Up != was.Up {
 		cmds = append(cmds, cmd+"link set "+l.Name+" "+upDown(l.Up))
 	}
 	return strings.Join(cmds, " && ")
+}
+
+// words are those of ethtool(8).
+func (f *Offloads) words() (s string) {
+	for _, o := range []struct {
+		name string
+		on   bool
+	}{{"tx", f.TX}, {"sg", f.SG}, {"tso", f.TSO}, {"gso", f.GSO}, {"gro", f.GRO}} {
+		s += " " + o.name + " off"
+		if o.on {
+			s = strings.TrimSuffix(s, "off") + "on"
+		}
+	}
+	return s
 }
 
 func upDown(up bool) string {
@@ -123,7 +141,7 @@ func (l *Link) settings(was *Link) string {
 	if l.Alias != was.Alias {
 		fmt.Fprintf(&b, " alias %q", l.Alias)
 	}
-	return b.String()
+	return b.String() + extraWords(LinkExtras, l.Extra, was.Extra)
 }
 
 // settings are the words of ip-link(8) for a bridge's settings that differ from
@@ -156,7 +174,7 @@ func (b *Bridge) settings(was *Bridge) string {
 			fmt.Fprintf(&s, " %s %d", f.name, *f.want)
 		}
 	}
-	return s.String()
+	return s.String() + extraWords(BridgeExtras, b.Extra, was.Extra)
 }
 
 // settings are the words of bridge(8) for a port's settings that differ from
@@ -187,7 +205,7 @@ func (p *Port) settings(was *Port) string {
 	if differs(p.Priority, was.Priority) {
 		fmt.Fprintf(&s, " priority %d", *p.Priority)
 	}
-	return s.String()
+	return s.String() + extraWords(PortExtras, p.Extra, was.Extra)
 }
 
 // differs reports whether a wanted setting, where there is one, is not what is.
@@ -207,6 +225,27 @@ func onOff(b bool) string {
 		return "on"
 	}
 	return "off"
+}
+
+// String names the kinds of namespaces, and what is special about the mounts.
+func (n *Owned) String() string {
+	i := n.Machine.Isolation
+	var words []string
+	for _, k := range []struct {
+		own  bool
+		name string
+	}{
+		{i.UTS, "uts"}, {i.Mount, "mount"}, {i.IPC, "ipc"}, {i.PID, "pid"},
+		{i.Cgroup, "cgroup"}, {i.Time, "time"}, {i.User, "user"},
+	} {
+		if k.own {
+			words = append(words, k.name)
+		}
+	}
+	if n.Machine.RootFS != "" {
+		words = append(words, "with root "+n.Machine.RootFS)
+	}
+	return strings.Join(words, " ")
 }
 
 // String gives the words of ip-address(8).
@@ -347,12 +386,27 @@ func (r *Rule) String() string {
 
 // String gives the words of ip-neighbour(8).
 func (n *Neighbor) String() string {
+	if n.Proxy {
+		return fmt.Sprintf("proxy %s dev %s", n.IP, n.Link)
+	}
 	return fmt.Sprintf("%s lladdr %s nud %s dev %s", n.IP, n.MAC, n.State, n.Link)
 }
 
 // String gives the words of bridge(8).
 func (f *FDBEntry) String() string {
-	return fmt.Sprintf("%s dev %s master static", f.MAC, f.Link)
+	state := "static"
+	if f.Local {
+		state = "permanent"
+	}
+	return fmt.Sprintf("%s dev %s master %s", f.MAC, f.Link, state)
+}
+
+// String gives the words of tc(8).
+func (q *Qdisc) String() string {
+	if q.Parent == "root" {
+		return fmt.Sprintf("dev %s root %s", q.Link, q.Kind)
+	}
+	return fmt.Sprintf("dev %s %s", q.Link, q.Parent)
 }
 
 // String is the setting as sysctl(8) takes it: dotted, or with slashes where an
@@ -373,26 +427,21 @@ func quote(s string) string {
 }
 
 // ipIn begins a command of iproute2 in a namespace.
-func ipIn(ns string) string {
+func ipIn(ns string) string { return toolIn("ip", ns) }
+
+// toolIn begins a command of one of the tools of iproute2 in a namespace.
+func toolIn(tool, ns string) string {
 	switch {
 	case ns == "":
-		return "ip "
+		return tool + " "
 	case isName(ns):
-		return "ip -n " + ns + " "
+		return tool + " -n " + ns + " "
 	}
-	return inside(ns, "ip ")
+	return inside(ns, tool+" ")
 }
 
 // bridgeTool begins a bridge(8) command.
-func (o Op) bridgeTool() string {
-	if o.Namespace == "" {
-		return "bridge "
-	}
-	if isName(o.Namespace) {
-		return "bridge -n " + o.Namespace + " "
-	}
-	return inside(o.Namespace, "bridge ")
-}
+func (o Op) bridgeTool() string { return toolIn("bridge", o.Namespace) }
 
 // inside is any command run in a namespace.
 func inside(ns, cmd string) string {
@@ -444,6 +493,8 @@ func (o Op) object() string {
 	switch x := o.Object.(type) {
 	case *Namespace:
 		return "namespace " + x.Name
+	case *Owned:
+		return "namespaces " + x.String()
 	case *Link:
 		return "link " + x.Name
 	case *Address:
@@ -456,6 +507,8 @@ func (o Op) object() string {
 		return "neighbour " + x.String()
 	case *FDBEntry:
 		return "forwarding entry " + x.String()
+	case *Qdisc:
+		return "qdisc " + x.String()
 	case *Table:
 		return x.title()
 	case *Sysctl:
@@ -470,6 +523,8 @@ func (o Op) Pos() topology.Pos {
 	switch x := o.Object.(type) {
 	case *Namespace:
 		return x.Pos
+	case *Owned:
+		return x.Pos
 	case *Link:
 		return x.Pos
 	case *Address:
@@ -482,6 +537,8 @@ func (o Op) Pos() topology.Pos {
 		return x.Pos
 	case *FDBEntry:
 		return x.Pos
+	case *Qdisc:
+		return topology.Pos{}
 	case *Table:
 		return x.Pos
 	case *Sysctl:

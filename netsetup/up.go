@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
+	"nslab/netsetup/bug"
 	"nslab/topology"
 )
 
@@ -19,6 +21,14 @@ type Options struct {
 	Prune         bool     // also remove what is unmarked, whoever made it
 	KeepOnFailure bool     // no rollback
 	Progress      Progress // may be nil
+	// Then, for Up, does the rest of what a lab is when its network is as wanted,
+	// given what was changed of that. Where it fails, Undo undoes it before the
+	// network returns to what it was. Both may be nil.
+	Then func(ctx context.Context, plan *Plan) error
+	Undo func(ctx context.Context) error
+	// Save, which may be nil, is called by Up when the kernel was verified, last of
+	// what can be undone: its error undoes all. It changes all or nothing.
+	Save func() error
 	// Joined names, for Down, the External namespaces that may have something of
 	// the lab. One that is not there does no harm.
 	Joined []string
@@ -36,6 +46,7 @@ type RolledBackError struct {
 	Lab   string
 	Cause error
 	Kept  bool     // KeepOnFailure: nothing was undone
+	Ran   bool     // the lab was there before
 	Left  []string // what could not be undone, as the commands that would
 	Err   error    // why; nil where all was undone
 }
@@ -46,18 +57,31 @@ func (e *RolledBackError) Error() string {
 	switch {
 	case e.Kept:
 		fmt.Fprintf(&b, "\nkept as it is; `nslab down %s` removes it", e.Lab)
-	case len(e.Left) == 0 && e.Err == nil:
+	case len(e.Left) == 0 && (e.Err == nil || bug.In(e.Err) != nil):
 		b.WriteString("\nrolled back: everything is as it was before")
+		if e.Err != nil { // a panic, and all was done in the end
+			b.WriteString("; on the way: " + e.Err.Error())
+		}
 	default:
 		b.WriteString("\nrolled back, but not all of it")
-		if e.Err != nil {
-			b.WriteString(": " + e.Err.Error())
+		writeLeft(&b, e.Left, e.Err)
+		again := ""
+		if e.Ran {
+			again = fmt.Sprintf("`nslab up %s` tries again to bring back what ran, ", e.Lab)
 		}
-		for _, c := range e.Left {
-			b.WriteString("\nto be done by hand: " + c)
-		}
+		fmt.Fprintf(&b, "\nhint: %s`nslab down %s` removes all of the lab", again, e.Lab)
 	}
 	return b.String()
+}
+
+// writeLeft tells why something is left, and the commands that see to it.
+func writeLeft(b *strings.Builder, left []string, err error) {
+	if err != nil {
+		b.WriteString(": " + err.Error())
+	}
+	for _, c := range left {
+		b.WriteString("\nto be done by hand: " + c)
+	}
 }
 
 // Unwrap gives the cause.
@@ -86,33 +110,81 @@ func Observe(ctx context.Context, k Kernel, want *State) (*State, error) {
 }
 
 // Up makes the lab be what is wanted: by the difference alone, verified by
-// reading the kernel back. When a change fails or ctx ends, it returns to what
-// was there before and gives a *RolledBackError. The plan is what was done; it
-// is empty where there was nothing to do.
+// reading the kernel back. When a change fails, the code panics or ctx ends, it
+// returns to what was there before and gives a *RolledBackError. Once all is
+// verified and saved it no longer does: what remains is to take away namespaces
+// that nothing is in any more. The plan is what was done; it is empty where there
+// was nothing to do.
 func Up(ctx context.Context, k Kernel, want *State, o Options) (*Plan, error) {
 	before, err := Observe(ctx, k, want)
 	if err != nil {
 		return nil, err
 	}
 	plan, err := Diff(before, want, o.Prune)
-	if err != nil || plan.Empty() {
+	if err != nil {
 		return plan, err
 	}
-	if err := converge(ctx, k, plan, want, o); err != nil {
+	undo := false
+	err = bug.Guard(func() error {
+		if !plan.Empty() {
+			if err := converge(ctx, k, plan, want, o); err != nil {
+				return err
+			}
+		}
+		if o.Then != nil {
+			undo = true
+			if err := o.Then(ctx, plan); err != nil {
+				return err
+			}
+		}
+		if o.Save == nil {
+			return nil
+		}
+		return o.Save()
+	})
+	if err != nil {
 		if o.KeepOnFailure {
 			return plan, &RolledBackError{Lab: want.Lab, Cause: err, Kept: true}
 		}
-		return plan, rollback(ctx, k, want, before, err)
+		var failed error
+		if undo && o.Undo != nil {
+			failed = undoRest(ctx, o)
+		}
+		result := rollback(ctx, k, want, before, err)
+		result.Err = errors.Join(failed, result.Err)
+		return plan, result
 	}
+	return plan, unpublish(ctx, k, plan, want)
+}
+
+// unpublish takes away the namespaces that are no longer wanted. There is no way
+// back from it: it goes on after an error.
+func unpublish(ctx context.Context, k Kernel, plan *Plan, want *State) error {
 	_, last := upTo(plan.Ops, Rules)
-	return plan, do(context.WithoutCancel(ctx), k, plan.File, last)
+	if len(last) == 0 {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := bug.Guard(func() error { return do(ctx, k, plan.File, last) })
+	if err == nil {
+		return nil
+	}
+	left, leftErr := force(ctx, k, want, want, nil)
+	if len(left) == 0 && leftErr == nil && bug.In(err) == nil {
+		return nil
+	}
+	if len(heldIn(leftErr)) == 0 {
+		leftErr = errors.Join(err, leftErr)
+	}
+	return &LeftError{Lab: want.Lab, Up: true, Left: left, Err: leftErr}
 }
 
 // converge applies all but the unpublishing of a plan, and what reading the
 // kernel back still shows to be done.
 func converge(ctx context.Context, k Kernel, plan *Plan, want *State, o Options) error {
 	for try := 1; ; try++ {
-		if err := apply(ctx, k, plan.File, plan.beforeUnpublish(), o.Progress); err != nil {
+		err := apply(ctx, k, plan.File, plan.beforeUnpublish(), o.Progress)
+		if err != nil && !(errors.Is(err, ErrNoAnswer) && try < settleTries) {
 			return err
 		}
 		now, err := Observe(ctx, k, want)
@@ -237,6 +309,8 @@ func nameFile(err error, file string) error {
 		e.File = file
 	case *NotOursError:
 		e.File = file
+	case *NodeError:
+		e.File = file
 	case *MissingInterfaceError:
 		e.File = file
 	case interface{ Unwrap() []error }:
@@ -247,8 +321,14 @@ func nameFile(err error, file string) error {
 	return err
 }
 
+func undoRest(ctx context.Context, o Options) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	return bug.Guard(func() error { return o.Undo(ctx) })
+}
+
 // rollback returns to the state before, whatever ctx says by now.
-func rollback(ctx context.Context, k Kernel, want, before *State, cause error) error {
+func rollback(ctx context.Context, k Kernel, want, before *State, cause error) *RolledBackError {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
 	defer cancel()
 	target := before.Clone()
@@ -258,6 +338,10 @@ func rollback(ctx context.Context, k Kernel, want, before *State, cause error) e
 		// What others did in the meantime stays; but for neighbours, since
 		// forwarding entries, which go with them, cannot be told apart.
 		n.Keep = topology.Keep{Addresses: true, Routes: true, Rules: true, Links: true}
+		// What the kernel took from an address is not asked to go again.
+		for j := range n.Addresses {
+			n.Addresses[j].Stranded = false
+		}
 		// A bridge's MTU follows its ports, and would no more once it is set
 		// (net/bridge/br_device.c:br_change_mtu).
 		for j := range n.Links {
@@ -267,6 +351,7 @@ func rollback(ctx context.Context, k Kernel, want, before *State, cause error) e
 		}
 	}
 	result := &RolledBackError{Lab: want.Lab, Cause: cause}
+	result.Ran = slices.ContainsFunc(before.Namespaces, func(n Namespace) bool { return n.Kind == Own })
 	result.Left, result.Err = force(ctx, k, want, target, nil)
 	return result
 }
@@ -286,29 +371,69 @@ func givesMTU(s *State, namespace, link string) bool {
 }
 
 // force makes the lab be target as far as it can, going on after errors; seen
-// tells Observe what to look at. It gives what is left to be done, as commands.
+// tells Observe what to look at. It gives what is left to be done, as commands. A
+// panic is an error even where all was done in the end.
 func force(ctx context.Context, k Kernel, seen, target *State, progress Progress) (left []string, err error) {
-	var failed error
+	var failed, panicked error
+	held := map[string]error{} // by namespace
 	for try := 1; ; try++ {
-		now, err := Observe(ctx, k, seen)
-		if err != nil {
-			return nil, errors.Join(failed, err)
+		plan, err := lookFor(ctx, k, seen, target)
+		if plan != nil {
+			// Those who hold a namespace had their time.
+			plan.Ops = slices.DeleteFunc(plan.Ops, func(o Op) bool { return o.Phase == Unpublish && held[o.Namespace] != nil })
 		}
-		plan, err := Diff(now, target, false)
+		if plan != nil && plan.Empty() {
+			return nil, errors.Join(append(slices.Collect(maps.Values(held)), panicked)...)
+		}
 		if err != nil {
 			failed = err
 		}
-		if plan.Empty() {
-			return nil, nil
+		if try > settleTries || ctx.Err() != nil {
+			return leftOf(plan, target.Lab), failed
 		}
-		if try > settleTries {
-			for _, l := range plan.Lines() {
-				left = append(left, l.Command)
-			}
-			return left, failed
+		if plan != nil {
+			failed = applyAll(ctx, k, plan.Ops, progress)
 		}
-		failed = applyAll(ctx, k, plan.Ops, progress)
+		for _, e := range heldIn(failed) {
+			held[e.Op.Namespace] = e
+		}
+		if b := bug.In(failed); b != nil {
+			panicked = b
+		}
 	}
+}
+
+// lookFor is the plan to target. Where the kernel could not be read there is
+// none.
+func lookFor(ctx context.Context, k Kernel, seen, target *State) (plan *Plan, err error) {
+	defer bug.Catch(&err)
+	now, err := Observe(ctx, k, seen)
+	if err != nil {
+		return nil, err
+	}
+	return Diff(now, target, false)
+}
+
+// leftOf is what a plan would do, as commands that can be run in their order; a
+// table that was read from the kernel cannot be written as one. Where the plan is
+// not known, there is but one way.
+func leftOf(plan *Plan, lab string) (left []string) {
+	if plan == nil {
+		return []string{"nslab down " + lab}
+	}
+	tables := false
+	for i := range plan.Ops {
+		op := &plan.Ops[i]
+		if _, ok := op.Object.(*Table); ok && op.Verb != Delete {
+			tables = true
+			continue
+		}
+		left = append(left, op.Command())
+	}
+	if tables {
+		left = append(left, "nslab up "+lab)
+	}
+	return left
 }
 
 // applyAll carries out ops stage by stage and joins the errors.
@@ -319,7 +444,7 @@ func applyAll(ctx context.Context, k Kernel, ops []Op, progress Progress) error 
 		var stage []Op
 		stage, ops = upTo(ops, last)
 		if len(stage) > 0 {
-			errs = append(errs, k.Do(ctx, stage))
+			errs = append(errs, bug.Guard(func() error { return k.Do(ctx, stage) }))
 			if progress != nil {
 				progress(total-len(ops), total)
 			}
@@ -328,21 +453,27 @@ func applyAll(ctx context.Context, k Kernel, ops []Op, progress Progress) error 
 	return errors.Join(errs...)
 }
 
-// LeftError says what Down could not remove.
+// LeftError says what could not be removed.
 type LeftError struct {
 	Lab  string
-	Left []string // the commands that remove it
+	Up   bool     // by Up, which else has done all; false: by Down
+	Left []string // the commands that remove it; none: it is gone, and Err is a bug
 	Err  error
 }
 
 func (e *LeftError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "lab %s is not gone", e.Lab)
-	if e.Err != nil {
-		b.WriteString(": " + e.Err.Error())
+	switch {
+	case e.Up:
+		fmt.Fprintf(&b, "lab %s is up, but what it no longer has was not removed as it should be", e.Lab)
+	case len(e.Left) == 0 && bug.In(e.Err) != nil:
+		fmt.Fprintf(&b, "lab %s is gone, but not as it should", e.Lab)
+	default:
+		fmt.Fprintf(&b, "lab %s is not gone", e.Lab)
 	}
-	for _, c := range e.Left {
-		b.WriteString("\nto be done by hand: " + c)
+	writeLeft(&b, e.Left, e.Err)
+	if errors.As(e.Err, new(*HeldError)) {
+		b.WriteString("\nhint: end what holds it, then do the same once more")
 	}
 	return b.String()
 }

@@ -52,6 +52,7 @@ type burst struct {
 
 	jobs    []*pingJob
 	unseen  []*pingJob // done, and finish has to look whether they arrived
+	strange []*pingJob // answered, and not yet seen to have arrived
 	pending []*echo    // to be sent, in order of due
 	sent    []*echo    // in order of sending; without repetitions
 	stages  []stage
@@ -119,6 +120,9 @@ func (b *burst) add(j *job) error {
 		}
 		sock.echoes = append(sock.echoes, e)
 		p.echoes = append(p.echoes, e)
+		if j.watched {
+			j.flows = append(j.flows, &flow{echo: echoID{sock.token, e.seq}})
+		}
 	}
 	b.jobs = append(b.jobs, p)
 	b.left += b.pinger.echoes
@@ -159,6 +163,7 @@ func (b *burst) loop(ctx context.Context) {
 		for i := range max(n, 0) {
 			b.receive(b.byFD[events[i].Fd])
 		}
+		b.recognize()
 	}
 	if err := ctx.Err(); err != nil {
 		b.abandon("not finished: " + err.Error())
@@ -193,6 +198,7 @@ func (b *burst) send() time.Duration {
 		}
 		if e.sent.IsZero() {
 			e.sent, e.wall = now, now.Round(0)
+			e.firstFulls = b.runner.neighbors.table(e.sock.key.ipv6).fulls
 			b.sent = append(b.sent, e)
 			if e.ping.began.IsZero() {
 				e.ping.began = now
@@ -204,6 +210,7 @@ func (b *burst) send() time.Duration {
 			e.young = now
 		}
 		e.drops = b.backlog.dropped
+		e.fulls = b.runner.neighbors.table(e.sock.key.ipv6).fulls
 		b.transmit(e)
 	}
 	return 0
@@ -306,11 +313,10 @@ func (b *burst) droppedSince(e *echo) bool {
 
 func (b *burst) expire(e *echo) {
 	if e.busy != nil {
-		b.end(e, unable, fmt.Sprintf("the kernel of %s had no buffer for the request: %s; the neighbour table may be full (net.%s.neigh.default.gc_thresh3)",
-			e.sock.key.node.name, errnoText(e.busy), e.ping.c.Family))
+		b.end(e, unable, noBuffer(e.sock.key.node.name, e.ping.c.Family, b.runner.neighbors.table(e.sock.key.ipv6), e.firstFulls))
 		return
 	}
-	if e.extended < maxExtensions && b.droppedSince(e) {
+	if e.extended < maxExtensions && (b.full(e) || b.droppedSince(e)) {
 		e.extended++
 		e.sent, e.due = time.Time{}, time.Now()
 		b.pending = append(b.pending, e)
@@ -322,8 +328,22 @@ func (b *burst) expire(e *echo) {
 	if e.done {
 		return
 	}
-	e.silent = true
-	b.end(e, lost, fmt.Sprintf("no answer within %s", b.timeout))
+	b.lose(e, true, fmt.Sprintf("no answer within %s", b.timeout))
+}
+
+// full reports whether the table of neighbours was full since an echo was sent.
+func (b *burst) full(e *echo) bool {
+	return b.runner.neighbors.table(e.sock.key.ipv6).fulls > e.fulls
+}
+
+// lose ends an echo that was not answered.
+func (b *burst) lose(e *echo, silent bool, what string) {
+	res := result{seen: lost, silent: silent, what: what}
+	if b.full(e) {
+		res = res.fullTable(b.test, e.ping.c.Family, b.runner.neighbors.table(e.sock.key.ipv6))
+	}
+	e.silent = res.silent
+	b.end(e, res.seen, res.what)
 }
 
 // end gives an echo its result. Whether one that was not answered arrived is
@@ -339,13 +359,40 @@ func (b *burst) end(e *echo, s seen, what string) {
 	if p.left--; p.left > 0 {
 		return
 	}
+	strange := false
 	for _, e := range p.echoes {
 		if e.result != answered {
 			b.unseen = append(b.unseen, p)
 			return
 		}
+		strange = strange || !e.arrived
+	}
+	if strange && b.test.Verb == topology.Ping && p.job.to.node != nil {
+		b.strange = append(b.strange, p)
+		return
 	}
 	b.report(p.job, b.sum(p))
+}
+
+// recognize finds those answers that the target did not give: another node has
+// its address. What arrived is in the target's socket before the answer is on
+// its way.
+func (b *burst) recognize() {
+	for len(b.strange) > 0 {
+		p := b.strange[0]
+		b.strange = b.strange[1:]
+		to := p.job.to
+		for b.receive(b.sockets[socketKey{to.node, p.ipv6, netip.Addr{}}]) {
+		}
+		if b.blind(p) == "" {
+			for _, e := range p.echoes {
+				if !e.arrived {
+					e.result, e.what = usurped, fmt.Sprintf("an answer came, but the request did not reach %s: another node answers for %s", to.node.name, to.addr)
+				}
+			}
+		}
+		b.report(p.job, b.sum(p))
+	}
 }
 
 // abandon ends all that is not done.
@@ -360,6 +407,7 @@ func (b *burst) abandon(why string) {
 // finish reads what is left in the sockets and reports on the jobs that were
 // not answered.
 func (b *burst) finish() {
+	b.recognize()
 	if len(b.unseen) == 0 {
 		return
 	}

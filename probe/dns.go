@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -32,11 +33,13 @@ const noData = "NODATA"
 // lookup is what the verb dns asks for.
 type lookup struct {
 	question dnsmessage.Question
-	want     []string // sorted, as recordText has them, or one code; nil: any record
-	code     bool     // want is a code
+	want     []string           // sorted, as recordText has them, or one code; nil: any record
+	code     bool               // want is a code
+	served   dnsmessage.Message // what the test's own server answers
 }
 
-// newDNS is the verb dns: a datagram to a server that has to be there.
+// newDNS is the verb dns: a datagram to a server that has to be there, or that
+// the test serves itself.
 func newDNS(r *runner, t *topology.Test) (verb, error) {
 	name, err := dnsmessage.NewName(strings.TrimSuffix(t.Query, ".") + ".")
 	if err != nil {
@@ -61,7 +64,13 @@ func newDNS(r *runner, t *topology.Test) (verb, error) {
 	}
 	slices.Sort(l.want)
 	s := newStream(r, t)
-	s.tcp, s.serve, s.ask = false, new(bool), l.ask
+	s.tcp, s.serve, s.ask = false, cmp.Or(t.Listen, new(bool)), l.ask
+	if *s.serve {
+		if l.served, err = serving(l, t.Answer); err != nil {
+			return nil, err
+		}
+		s.service = service{answer: l.answer}
+	}
 	return s, nil
 }
 

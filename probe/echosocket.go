@@ -193,9 +193,17 @@ func (b *burst) seeRequest(at *node, p packet) {
 
 func (b *burst) seeError(e *echo, p packet, from netip.Addr) {
 	// The sender's own kernel reports to itself that nobody on the segment
-	// answers for the address. That is silence.
+	// answers for the address. That is silence; with a full table nobody can.
 	if p.noNeighbor && from == p.quotedSrc {
-		b.end(e, lost, fmt.Sprintf("no neighbour of %s answers for the next hop to %s", e.sock.key.node.name, e.ping.job.to.addr))
+		switch {
+		case e.done:
+		case e.extended < maxExtensions && b.full(e):
+			e.extended++
+			e.due = time.Now().Add(shortPause)
+			b.pending = append(b.pending, e)
+		default:
+			b.lose(e, false, fmt.Sprintf("no neighbour of %s answers for the next hop to %s", e.sock.key.node.name, e.ping.job.to.addr))
+		}
 		return
 	}
 	// Now the kernel of the sender knows the MTU of the path, and fragments.
@@ -206,7 +214,7 @@ func (b *burst) seeError(e *echo, p packet, from netip.Addr) {
 		return
 	}
 	if !e.done {
-		b.runner.refusals.add()
+		b.runner.refusals.add(e.sock.key.node, from)
 		if p.exceeded {
 			e.router = from
 		}
@@ -218,16 +226,9 @@ func (b *burst) seeError(e *echo, p packet, from netip.Addr) {
 // the clock was set meanwhile, to now.
 func roundTrip(e *echo, control []byte) time.Duration {
 	elapsed := time.Since(e.sent)
-	messages, err := unix.ParseSocketControlMessage(control)
-	if err != nil {
-		return elapsed
-	}
-	for _, m := range messages {
-		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS && len(m.Data) >= int(unsafe.Sizeof(unix.Timespec{})) {
-			ts := (*unix.Timespec)(unsafe.Pointer(&m.Data[0]))
-			if d := time.Unix(ts.Unix()).Sub(e.wall); d > 0 && d < elapsed {
-				return d
-			}
+	if at := timestamp(control); !at.IsZero() {
+		if d := at.Sub(e.wall); d > 0 && d < elapsed {
+			return d
 		}
 	}
 	return elapsed

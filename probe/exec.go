@@ -19,12 +19,13 @@ import (
 // commands is the verb exec.
 type commands struct {
 	test           *topology.Test
+	panics         *panics
 	stdout, stderr *regexp.Regexp // nil: anything
 	json           any            // what the output has; only where test.JSON is not ""
 }
 
-func newCommands(t *topology.Test) (*commands, error) {
-	c := &commands{test: t}
+func newCommands(r *runner, t *topology.Test) (*commands, error) {
+	c := &commands{test: t, panics: &r.panics}
 	for _, x := range []struct {
 		to      **regexp.Regexp
 		pattern string
@@ -57,8 +58,11 @@ func (c *commands) try(ctx context.Context, jobs []*job, report func(*job, resul
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			res := c.run(ctx, j)
-			<-slots
+			defer c.panics.keep()
+			res := func() result {
+				defer func() { <-slots }()
+				return c.run(ctx, j)
+			}()
 			report(j, res)
 		}()
 	}
@@ -71,7 +75,7 @@ const maxOutput = 1 << 20
 func (c *commands) run(ctx context.Context, j *job) (res result) {
 	began := time.Now()
 	defer func() { res.began, res.ended = began, time.Now() }()
-	h, err := j.from.node.handle()
+	n, err := j.from.node.programs()
 	if err != nil {
 		return broken("%v", err)
 	}
@@ -79,7 +83,7 @@ func (c *commands) run(ctx context.Context, j *job) (res result) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.test.Timeout, timeout)
 	defer cancel()
 	var stdout, stderr output
-	command := proc.Command{Namespace: h, Argv: c.test.Command, Stdout: &stdout, Stderr: &stderr}
+	command := proc.Command{Node: n, Argv: c.test.Command, Stdout: &stdout, Stderr: &stderr}
 	exit, err := command.Run(ctx)
 	details := append(stdout.lines("stdout"), stderr.lines("stderr")...)
 	var start *proc.StartError

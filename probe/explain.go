@@ -73,34 +73,39 @@ func explainWay(n *node, from, to netip.Addr) (lines []string, source netip.Addr
 	if !next.IsValid() {
 		next = to.WithZone("")
 	}
-	return append(lines, t.neighbor(next, way.LinkIndex)), source
+	return append(lines, t.neighbor(next, way.LinkIndex)...), source
 }
 
-// neighbor says what the node knows of a neighbour.
-func (t *tables) neighbor(a netip.Addr, index int) string {
+// neighbor says what the node knows of a neighbour, and, where that does not
+// answer, what is between them.
+func (t *tables) neighbor(a netip.Addr, index int) []string {
 	where := fmt.Sprintf("neighbour in %s: %s dev %s", t.node.name, a, t.name(index))
 	if link, err := t.h.LinkByIndex(index); err == nil {
 		at := link.Attrs()
 		switch {
 		case at.RawFlags&unix.IFF_UP == 0:
-			return where + ": the interface is down"
+			return []string{where + ": the interface is down"}
 		case at.RawFlags&unix.IFF_LOWER_UP == 0:
-			return where + ": the interface has no carrier"
+			return append([]string{where + ": the interface has no carrier"}, t.node.between(t.name(index), a)...)
 		}
 	}
 	list, err := dump(func() ([]netlink.Neigh, error) { return t.h.NeighList(index, netlinkFamily(a.Is6())) })
 	if err != nil {
-		return where + ": " + errnoText(err)
+		return []string{where + ": " + errnoText(err)}
 	}
 	for _, x := range list {
 		if x.IP.Equal(net.IP(a.AsSlice())) {
 			if len(x.HardwareAddr) > 0 {
 				where += " lladdr " + x.HardwareAddr.String()
 			}
-			return where + " " + neighborState(x.State)
+			where += " " + neighborState(x.State)
+			if x.State&(unix.NUD_INCOMPLETE|unix.NUD_FAILED) != 0 {
+				return append([]string{where}, t.node.between(t.name(index), a)...)
+			}
+			return []string{where}
 		}
 	}
-	return where + ": none"
+	return append([]string{where + ": none"}, t.node.between(t.name(index), a)...)
 }
 
 // neighborState is a NUD_* by the name that iproute2 gives it.

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
@@ -31,7 +32,8 @@ type wantedHeader struct {
 	value *regexp.Regexp
 }
 
-// newHTTP is the verb http: a stream to a server that has to be there.
+// newHTTP is the verb http: a stream to a server that has to be there, or that
+// the test serves itself.
 func newHTTP(r *runner, t *topology.Test) (verb, error) {
 	w := &web{status: t.Status}
 	var err error
@@ -48,8 +50,28 @@ func newHTTP(r *runner, t *topology.Test) (verb, error) {
 		w.headers = append(w.headers, wantedHeader{h.Name, value})
 	}
 	s := newStream(r, t)
-	s.tcp, s.serve, s.ask = true, new(bool), w.ask
+	s.tcp, s.serve, s.ask = true, cmp.Or(t.Listen, new(bool)), w.ask
+	s.service = service{talk: w.talk}
 	return s, nil
+}
+
+// talk is the test's own server: it answers one request with the status that is
+// wanted, and tells in the body what it saw of the request.
+func (w *web) talk(conn io.ReadWriter, from netip.AddrPort) {
+	request, err := http.ReadRequest(bufio.NewReader(conn))
+	if err != nil {
+		return // a connection without a request
+	}
+	body := fmt.Sprintf("%s %s\nhost %s\nfrom %s\n", request.Method, request.RequestURI, request.Host, from.Addr())
+	answer := &http.Response{
+		StatusCode: w.status, ProtoMajor: 1, ProtoMinor: 1, Request: request, Close: true,
+		Header:        http.Header{"Server": {"nslab"}, "Content-Type": {"text/plain; charset=utf-8"}},
+		ContentLength: int64(len(body)), Body: io.NopCloser(strings.NewReader(body)),
+	}
+	if w.status < 200 || w.status == http.StatusNoContent || w.status == http.StatusNotModified {
+		answer.ContentLength, answer.Body = 0, nil // RFC 9110, 6.4.1
+	}
+	answer.Write(conn) // the client sees if it fails
 }
 
 // ask sends one request over a connection and judges its answer.

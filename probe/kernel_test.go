@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"regexp"
 	"runtime"
@@ -18,6 +19,7 @@ import (
 var expectations = map[seen]map[string]Outcome{
 	answered: {expectPass: Pass, expectFail: Fail, expectReject: Fail, expectDrop: Fail},
 	arrived:  {expectPass: Fail, expectFail: Fail, expectReject: Fail, expectDrop: Fail},
+	usurped:  {expectPass: Fail, expectFail: Pass, expectReject: Fail, expectDrop: Fail},
 	refused:  {expectPass: Fail, expectFail: Pass, expectReject: Pass, expectDrop: Fail},
 	lost:     {expectPass: Fail, expectFail: Pass, expectReject: Fail, expectDrop: Pass},
 }
@@ -239,7 +241,7 @@ func TestServers(t *testing.T) {
 	b := &node{name: "b", topo: l.node("b"), open: l.open}
 	defer b.close()
 	for _, tcp := range []bool{true, false} {
-		s, err := run.listen(listenerKey{b, mustAddrPort("10.0.0.2:80"), tcp})
+		s, err := run.listen(listenerKey{node: b, addr: mustAddrPort("10.0.0.2:80"), tcp: tcp}, echoes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -392,7 +394,7 @@ func TestErrors(t *testing.T) {
 		l.one(testItem("ping", "a", "c", 0, set)).mustBe(t, Error, `the lab has no node "c"`)
 		l.one(testItem("ping", "a", "a", 0, set)).mustBe(t, Error, "it has no pair of different nodes")
 		l.one(testItem("ping", "a", "b:eth7", 0, set)).mustBe(t, Error, "look up b:eth7")
-		l.one(testItem("bandwidth", "a", "b", 0, set)).mustBe(t, Error, `the verb "bandwidth" is not supported yet`)
+		l.one(testItem("teleport", "a", "b", 0, set)).mustBe(t, Error, `the verb "teleport" is not supported yet`)
 		l.do("b", "ip address del 10.0.0.2/24 dev eth0")
 		l.one(testItem("tcp", "a", "b", 80, set)).mustBe(t, Error, "10.0.0.2 is not an address of b now")
 		l.do("b", "ip address add 10.0.0.2/24 dev eth0")
@@ -413,13 +415,11 @@ func TestErrors(t *testing.T) {
 // TestFewFiles has less files than sockets are needed.
 func TestFewFiles(t *testing.T) {
 	l := meshLab(t, 6, true)
-	r := &runner{lab: l.Lab, opts: Options{Open: l.open}, nodes: make(map[string]*node), files: 3, listeners: make(map[listenerKey]*listener)}
-	for _, n := range l.Nodes {
-		r.nodes[n.Name] = &node{name: n.Name, topo: n, open: l.open}
-	}
+	r := newRunner(l.Lab, Options{Open: l.open})
+	r.files = 3
 	defer r.close()
 	l.Tests = []*topology.Test{l.mesh("ping", 0), l.mesh("tcp", 80), l.mesh("udp", 53)}
-	items := r.items()
+	items := r.rounds()[0].items
 	l.settle()
 	r.runItems(context.Background(), items)
 	for _, it := range items {
@@ -467,10 +467,10 @@ func TestSelection(t *testing.T) {
 		{Options{Select: map[string]string{"role": "leaf"}}, 4},
 		{Options{Select: map[string]string{"role": "leaf", "rack": "2"}}, 0},
 	} {
-		told := 0
-		c.options.Progress = func(done, total int, _ *Case) {
-			if told++; done != told || total != c.want {
-				t.Errorf("progress %d of %d, want %d of %d", done, total, told, c.want)
+		told := -1 // the first time is before any case
+		c.options.Progress = func(done, total int, of *Case) {
+			if told++; done != told || total != c.want || (of == nil) != (told == 0) {
+				t.Errorf("progress %d of %d, %v; want %d of %d", done, total, of, told, c.want)
 			}
 		}
 		r := l.runWith(c.options)
@@ -534,4 +534,38 @@ func TestRefusalsLimited(t *testing.T) {
 		}
 		c.mustBe(t, want, "")
 	}
+}
+
+// TestUsurpedAddress has the router answer for the address of b: no ping of b
+// passes by that, and none has reached it.
+func TestUsurpedAddress(t *testing.T) {
+	l := routedLab(t)
+	l.do("r", "ip addr add 10.0.2.2/32 dev lo", "ip addr add fd00:2::2/128 dev lo nodad")
+	for _, c := range []struct {
+		expect string
+		want   Outcome
+	}{{expectPass, Fail}, {expectFail, Pass}, {expectReject, Fail}, {expectDrop, Fail}} {
+		for _, got := range l.run(testItem("ping", "a", "b", 0, func(x *topology.Test) { x.Expect, x.Count = c.expect, 2 })).Cases {
+			text := ""
+			if c.want == Fail {
+				text = "another node answers for"
+			}
+			got.mustBe(t, c.want, text)
+		}
+	}
+}
+
+// TestPanic has a mistake of nslab's own in a goroutine: Run panics where it was
+// called, so that the caller can take the lab down.
+func TestPanic(t *testing.T) {
+	l := pairLab(t)
+	l.Tests = []*topology.Test{testItem("ping", "a", "b", 0, nil), testItem("tcp", "a", "b", 80, nil)}
+	defer func() {
+		v := fmt.Sprint(recover())
+		if !strings.HasPrefix(v, "a mistake\n") || !strings.Contains(v, "TestPanic") {
+			t.Errorf("Run panicked with %q, want the mistake and where it was made", v)
+		}
+	}()
+	Run(context.Background(), l.Lab, Options{Parallel: 2, Open: func(string) (*netns.Handle, error) { panic("a mistake") }})
+	t.Error("Run returned")
 }

@@ -34,7 +34,7 @@ func TestListenAgain(t *testing.T) {
 	defer close(stop)
 	for i := range 500 {
 		for _, tcp := range []bool{true, false} {
-			s, err := run.listen(listenerKey{b, mustAddrPort("10.0.0.2:80"), tcp})
+			s, err := run.listen(listenerKey{node: b, addr: mustAddrPort("10.0.0.2:80"), tcp: tcp}, echoes)
 			if err != nil {
 				t.Fatalf("round %d: %v", i, err)
 			}

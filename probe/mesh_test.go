@@ -86,6 +86,28 @@ func TestMesh(t *testing.T) {
 	}
 }
 
+// TestMeshAgainstPing compares with a ping process for each pair. Both are slow
+// where the machine is busy.
+func TestMeshAgainstPing(t *testing.T) {
+	const hosts, sample = 30, 60
+	l := meshLab(t, hosts, true)
+	r := l.run(l.mesh(topology.Ping, 0))
+	pairs := hosts * (hosts - 1)
+	if r.Passed != pairs {
+		t.Fatalf("%d of %d pairs passed", r.Passed, pairs)
+	}
+	ours := r.Duration / time.Duration(pairs)
+	began := time.Now()
+	for i := range sample {
+		l.do(fmt.Sprintf("h%d", i%hosts+1), fmt.Sprintf("ping -q -n -c 1 10.0.0.%d", (i+1)%hosts+1))
+	}
+	theirs := time.Since(began) / sample
+	t.Logf("a pair takes %s, with a process %s", ours, theirs)
+	if 10*ours > theirs {
+		t.Errorf("a pair takes %s, with a process of its own %s: want a tenth of that", ours, theirs)
+	}
+}
+
 func BenchmarkMesh(b *testing.B) {
 	for _, hosts := range []int{100, 200} {
 		b.Run(fmt.Sprint(hosts), func(b *testing.B) {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/topology"
 )
 
@@ -19,9 +20,34 @@ type node struct {
 	name string
 	topo *topology.Node
 	open func(node string) (*netns.Handle, error)
+	run  *runner // that it is a node of; nil in tests of the node alone
+
+	enter func(node string) (*proc.Node, error) // nil: through the namespace alone
 
 	mu sync.Mutex
 	h  *netns.Handle
+	p  *proc.Node
+}
+
+// programs is the node as programs get into it.
+func (n *node) programs() (*proc.Node, error) {
+	enter := n.enter
+	if enter == nil {
+		enter = func(node string) (*proc.Node, error) {
+			h, err := n.open(node)
+			return proc.Bare(h), err
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.p == nil {
+		p, err := enter(n.name)
+		if err != nil {
+			return nil, err
+		}
+		n.p = p
+	}
+	return n.p, nil
 }
 
 func (n *node) handle() (*netns.Handle, error) {
@@ -40,6 +66,9 @@ func (n *node) handle() (*netns.Handle, error) {
 func (n *node) close() {
 	if n.h != nil {
 		n.h.Close()
+	}
+	if n.p != nil {
+		n.p.Close()
 	}
 }
 
@@ -177,4 +206,18 @@ func dump[T any](read func() ([]T, error)) (all []T, err error) {
 		}
 	}
 	return nil, err
+}
+
+// index is that of an interface.
+func (n *node) index(name string) (uint32, error) {
+	h, err := n.netlink()
+	if err != nil {
+		return 0, err
+	}
+	defer h.Close()
+	link, err := h.LinkByName(name)
+	if err != nil {
+		return 0, err
+	}
+	return uint32(link.Attrs().Index), nil
 }

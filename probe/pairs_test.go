@@ -186,6 +186,7 @@ func FuzzParsePacket(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, v6 bool, b []byte) {
 		parsePacket(v6, b)
-		synSource(v6, b)
+		sourcePort(v6, true, b)
+		glimpseOf(b)
 	})
 }

@@ -88,3 +88,18 @@ func TestMTU(t *testing.T) {
 	l.do("r2", "ip link set eth0 mtu 1300")
 	check("a", "b", family4, 1300, Fail, "a packet of 1301 bytes passes too")
 }
+
+// TestPathThenDrop has a path before what is to vanish: its routers have errors to
+// send left, so that silence is believed at once.
+func TestPathThenDrop(t *testing.T) {
+	l := routedLab(t)
+	l.nft("r", `table inet t { chain f { type filter hook forward priority 0; meta l4proto tcp drop; }; }`)
+	path := testItem("path", "a", "b", 0, func(x *topology.Test) { x.Hops = []topology.Text{{Value: "r"}} })
+	drop := testItem("tcp", "a", "b", 80, func(x *topology.Test) { x.Expect = expectDrop })
+	for _, c := range l.run(path, path, path, drop).Cases {
+		c.mustBe(t, Pass, "")
+		if c.Attempts != 1 {
+			t.Errorf("%s: %d attempts", c.Name, c.Attempts)
+		}
+	}
+}

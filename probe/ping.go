@@ -95,6 +95,8 @@ type echo struct {
 	sent       time.Time // zero: not yet; not that it was repeated
 	wall       time.Time // the same, by the clock of SO_TIMESTAMPNS
 	drops      uint64    // backlog.dropped when it was last sent
+	fulls      uint64    // neighborTable.fulls when it was last sent
+	firstFulls uint64    // and when it was first sent
 	extended   int
 	fragmented int       // times that it was sent again in more fragments
 	young      time.Time // counts as under way, since then; zero: no more

@@ -17,6 +17,7 @@ const (
 	arrived                   // at the target; without a (right) answer
 	refused                   // by an answer, or at once by the sender's kernel
 	lost                      // nothing came back, or the sender's kernel dropped it
+	usurped                   // answered by a node that is not the target
 	failed                    // exec, route: not as it should be
 	unable                    // could not be carried out
 )
@@ -27,15 +28,29 @@ type result struct {
 	what    string // one line: what came back; of answered, may be empty
 	details []string
 	rtt     time.Duration
+	rate    float64 // bits per second; 0: not measured
 	began   time.Time
 	ended   time.Time
 	silent  bool // lost, and not because the sender's kernel said so
+	busy    bool // unable, because the sender's kernel had no buffer
+	alone   bool // lost, because nobody answered for a neighbour of the sender
 }
 
 // broken is the result of a try that could not be carried out.
 func broken(format string, args ...any) result {
 	now := time.Now()
 	return result{seen: unable, what: fmt.Sprintf(format, args...), began: now, ended: now}
+}
+
+// fullTable brings in that the table of neighbours was full while a request met
+// silence: somebody on the way may have known no neighbour to send it on to. A
+// failure is told of with that; that it was filtered is not known any more.
+func (res result) fullTable(t *topology.Test, family string, table neighborTable) result {
+	res.what += "; meanwhile " + table.text(family)
+	if t.Expect != expectPass && t.Expect != "" {
+		res.seen, res.silent = unable, false
+	}
+	return res
 }
 
 type verdict struct {
@@ -102,6 +117,9 @@ type job struct {
 	began time.Time // the first try
 	holds time.Time // since when it passes; zero: it does not
 	held  time.Time // since when it passed, the last time that it did
+
+	watched bool    // its requests are written down in flows
+	flows   []*flow // of one try
 
 	doubted   bool // see refusals.doubt
 	doubtedAt int

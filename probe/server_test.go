@@ -171,12 +171,67 @@ func TestDNS(t *testing.T) {
 	check("none.example", "A", []string{"NXDOMAIN"}, Pass, "")
 	check("www.example", "NS", []string{"NODATA"}, Pass, "")
 	check("www.example", "A", []string{"NXDOMAIN"}, Fail, "want NXDOMAIN")
-	for _, x := range []struct{ expect, to string }{{expectReject, "r"}, {expectFail, "r"}} {
-		r := l.run(testItem("dns", "a", x.to, 53, func(i *topology.Test) { i.Query, i.Type, i.Expect = "www.example", "A", x.expect }))
+	// No server runs in r.
+	for expect, want := range map[string]Outcome{expectReject: Pass, expectFail: Fail} {
+		r := l.run(testItem("dns", "a", "r", 53, func(i *topology.Test) { i.Query, i.Type, i.Expect = "www.example", "A", expect }))
 		for _, c := range r.Cases {
-			c.mustBe(t, Pass, "")
+			c.mustBe(t, want, "")
 		}
 	}
 	l.nft("r", "table inet t { chain f { type filter hook forward priority 0; udp dport 53 drop; }; }")
 	check("www.example", "A", nil, Fail, "no answer within")
+}
+
+// TestOwnServers has http and dns served by the tests themselves, at the same
+// time on the same port too.
+func TestOwnServers(t *testing.T) {
+	l := routedLab(t)
+	yes := true
+	web := func(port int, status int, body string) *topology.Test {
+		return testItem("http", "a", "b", port, func(x *topology.Test) {
+			x.Listen, x.Status, x.Body = &yes, status, body
+			x.Targets[0].URL = "/x?y=1"
+		})
+	}
+	lookup := func(port int, kind string, answer ...string) *topology.Test {
+		return testItem("dns", "a", "b", port, func(x *topology.Test) {
+			x.Listen, x.Query, x.Type, x.Answer = &yes, "www.example", kind, answer
+		})
+	}
+	expect := func(x *topology.Test, expect string) *topology.Test { x.Expect = expect; return x }
+	for _, x := range []*topology.Test{
+		web(80, 200, `^GET /x\?y=1$`), web(80, 200, `^host b:80$`), web(80, 200, `^from (10\.0\.1\.2|fd00:1::2)$`),
+		web(80, 404, ""), web(80, 204, ""), web(80, 304, ""),
+		lookup(53, "A", "10.0.0.8", "10.0.0.9"), lookup(53, "AAAA", "fd00::1"), lookup(53, "CNAME", "a.example."),
+		lookup(53, "NS", "a.example"), lookup(53, "PTR", "a.example"), lookup(53, "MX", "10 a.example", "20 ."),
+		lookup(53, "SRV", "0 5 5060 a.example"), lookup(53, "TXT", strings.Repeat("a b", 100)), lookup(53, "A", "NXDOMAIN"),
+		lookup(53, "A", "NODATA"), lookup(53, "A", "SERVFAIL"),
+	} {
+		for _, c := range l.run(x).Cases {
+			c.mustBe(t, Pass, "")
+		}
+	}
+	for _, c := range l.run(web(80, 200, "^host a$")).Cases {
+		c.mustBe(t, Fail, "does not match")
+		if c.Explanation == nil || c.Explanation.SecondTry != "" || len(c.Explanation.Back) == 0 {
+			t.Errorf("the second try was not served: %s", c.text())
+		}
+	}
+	for _, kind := range []string{"A", "AAAA", "MX", "SRV", "NS"} {
+		for _, c := range l.run(lookup(53, kind, strings.Repeat("x", 300))).Cases {
+			c.mustBe(t, Error, "is not a record "+kind)
+		}
+	}
+	// What arrives and is not answered is not `fail`, as its sender has no way back.
+	l.nft("r", "table inet t { chain f { type filter hook forward priority 0; th sport { 53, 80 } drop; th dport { 54, 81 } drop; }; }")
+	for _, x := range []*topology.Test{expect(web(80, 200, ""), expectFail), expect(lookup(53, "A", "10.0.0.8"), expectFail)} {
+		for _, c := range l.run(x).Cases {
+			c.mustBe(t, Fail, "reached b")
+		}
+	}
+	for _, x := range []*topology.Test{expect(web(81, 200, ""), expectDrop), expect(lookup(54, "A", "10.0.0.8"), expectDrop)} {
+		for _, c := range l.run(x).Cases {
+			c.mustBe(t, Pass, "")
+		}
+	}
 }

@@ -20,6 +20,30 @@ func growReceiveBuffer(fd int) {
 	}
 }
 
+// sendBuffer is what a socket asks for that sends as much as a link takes, in
+// bytes; as receiveBuffer.
+const sendBuffer = 1 << 20
+
+func growSendBuffer(fd int) {
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer) // at worst it stays as it was
+	}
+}
+
+// keepTimestamps opens a socket that has the kernel write the time on all packets
+// as long as it is open. The kernel begins to some time after it is asked to; a
+// packet without a time gets that of being read (net/socket.c:__sock_recv_timestamp).
+func keepTimestamps() (fd int, err error) {
+	if fd, err = newSocket(false, unix.SOCK_DGRAM, 0); err != nil {
+		return -1, err
+	}
+	if err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("ask for the times of packets: %s", errnoText(err))
+	}
+	return fd, nil
+}
+
 // dropped is how many packets a socket lost because its buffer was full.
 func dropped(fd int) (uint32, error) {
 	var info [9]uint32 // SK_MEMINFO_VARS of linux/sock_diag.h
@@ -105,7 +129,9 @@ func sendError(node string, err error) result {
 			return result{seen: refused, what: fmt.Sprintf("the kernel of %s refused it: %s", node, text)}
 		}
 	}
-	return broken("send from %s: %s", node, text)
+	res := broken("send from %s: %s", node, text)
+	res.busy = errno == unix.ENOBUFS
+	return res
 }
 
 // errnoText is an errno with its name.

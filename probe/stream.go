@@ -30,7 +30,17 @@ type stream struct {
 	young   chan struct{}        // as the window is of echoes
 
 	runner    *runner
+	test      *topology.Test
+	service   service
 	listeners map[listenerKey]*listener
+	far       map[farKey]*arrivals
+	unheard   bool // it is to be seen that requests do not arrive
+}
+
+// farKey is what jobs share the arrivals of their targets by.
+type farKey struct {
+	node *node
+	v6   bool
 }
 
 // Files that a connection needs: its own, and that of its other end.
@@ -38,11 +48,12 @@ const filesPerStream = 2
 
 func newStream(r *runner, t *topology.Test) *stream {
 	s := &stream{
-		runner: r,
-		tcp:    t.Verb == topology.TCP, serve: t.Listen, timeout: t.Timeout,
+		runner: r, test: t, service: echoes,
+		tcp: t.Verb == topology.TCP, serve: t.Listen, timeout: t.Timeout,
 		slots:     make(chan struct{}, max(1, min(4096, r.files/filesPerStream/2))),
 		young:     make(chan struct{}, maxWindow/2),
-		listeners: make(map[listenerKey]*listener),
+		listeners: make(map[listenerKey]*listener), far: make(map[farKey]*arrivals),
+		unheard: t.Expect == expectFail || t.Expect == expectDrop,
 	}
 	if t.Payload != "" {
 		s.payload = []byte(t.Payload)
@@ -53,6 +64,9 @@ func newStream(r *runner, t *topology.Test) *stream {
 func (s *stream) close() {
 	for _, l := range s.listeners {
 		s.runner.release(l)
+	}
+	for _, a := range s.far {
+		a.close()
 	}
 }
 
@@ -71,6 +85,10 @@ func (s *stream) try(ctx context.Context, jobs []*job, report func(*job, result)
 	}
 	for _, j := range jobs {
 		listeners, err := s.listen(j)
+		var far []*arrivals
+		if err == nil {
+			far, err = s.farSide(j, listeners)
+		}
 		if err != nil {
 			report(j, broken("%v", err))
 			continue
@@ -81,22 +99,44 @@ func (s *stream) try(ctx context.Context, jobs []*job, report func(*job, result)
 		go func() {
 			defer wg.Done()
 			defer func() { <-s.slots }()
+			defer s.runner.panics.keep()
 			grown := sync.OnceFunc(func() { <-s.young })
 			defer time.AfterFunc(youth, grown).Stop()
 			defer grown()
-			res := s.attempt(ctx, j, listeners)
-			began := res.began
-			for range maxExtensions {
-				if !late(res, s.timeout) && !(res.silent && dropping()) {
-					break
-				}
-				res = s.attempt(ctx, j, listeners)
-			}
-			res.began = began
-			report(j, res)
+			report(j, s.persist(ctx, j, listeners, far, dropping))
 		}()
 	}
 	wg.Wait()
+}
+
+// persist attempts again what this host may have lost: where the sender's kernel
+// had no buffer, until its time is over; where there was silence and a queue or the
+// table of neighbours was full, a few times.
+func (s *stream) persist(ctx context.Context, j *job, listeners []*listener, far []*arrivals, dropping func() bool) result {
+	first := s.runner.neighbors.table(j.ipv6).fulls
+	fulls := first
+	res := s.attempt(ctx, j, listeners, far)
+	began := res.began
+	for end := began.Add(s.timeout); res.busy && time.Now().Before(end) && ctx.Err() == nil; {
+		time.Sleep(shortPause)
+		res = s.attempt(ctx, j, listeners, far)
+	}
+	full := func() bool { return s.runner.neighbors.table(j.ipv6).fulls > fulls }
+	for range maxExtensions {
+		if !late(res, s.timeout) && !(res.silent && dropping()) && !((res.silent || res.alone) && full()) {
+			break
+		}
+		fulls = s.runner.neighbors.table(j.ipv6).fulls
+		res = s.attempt(ctx, j, listeners, far)
+	}
+	switch {
+	case res.busy:
+		res = broken("%s", noBuffer(j.from.node.name, j.c.Family, s.runner.neighbors.table(j.ipv6), first))
+	case (res.silent || res.alone) && full():
+		res = res.fullTable(j.test, j.c.Family, s.runner.neighbors.table(j.ipv6))
+	}
+	res.began = began
+	return res
 }
 
 // late reports whether an attempt ended so long after its time that this
@@ -113,11 +153,14 @@ func (s *stream) listen(j *job) ([]*listener, error) {
 		if !s.serves(n) {
 			continue
 		}
-		key := listenerKey{n, netip.AddrPortFrom(j.to.addr, uint16(j.to.port)), s.tcp}
+		key := listenerKey{node: n, addr: netip.AddrPortFrom(j.to.addr, uint16(j.to.port)), tcp: s.tcp}
+		if s.ask != nil {
+			key.of = ownServer(s.test)
+		}
 		l, ok := s.listeners[key]
 		if !ok {
 			var err error
-			if l, err = s.runner.listen(key); err != nil {
+			if l, err = s.runner.listen(key, s.service); err != nil {
 				return nil, err
 			}
 			s.listeners[key] = l
@@ -136,32 +179,60 @@ func (s *stream) serves(n *node) bool {
 	return *s.serve
 }
 
-// attempt makes one connection, or sends one datagram, and asks the listeners
-// whether it arrived where there was no answer.
-func (s *stream) attempt(ctx context.Context, j *job, listeners []*listener) result {
-	c := &client{stream: s, job: j, listeners: listeners}
+// farSide is where a request is seen to arrive: at the listeners, and, where it
+// is not to arrive, at whatever port of the target.
+func (s *stream) farSide(j *job, listeners []*listener) ([]*arrivals, error) {
+	var all []*arrivals
+	for _, l := range listeners {
+		all = append(all, l.arrivals)
+	}
+	if !s.unheard {
+		return all, nil
+	}
+	for _, n := range j.owners {
+		key := farKey{n, j.ipv6}
+		a, ok := s.far[key]
+		if !ok {
+			var err error
+			if a, err = openArrivals(n, j.ipv6, s.tcp, &s.runner.panics); err != nil {
+				return nil, err
+			}
+			s.far[key] = a
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// attempt makes one connection, or sends one datagram, and looks whether it
+// arrived where there was no answer.
+func (s *stream) attempt(ctx context.Context, j *job, listeners []*listener, far []*arrivals) result {
+	c := &client{stream: s, job: j, listeners: listeners, far: far}
 	if err := ctx.Err(); err != nil {
 		return broken("not finished: %v", err)
 	}
 	res := c.run(ctx)
 	res.began, res.ended = c.began, time.Now()
-	if res.seen != answered && c.local.Addr().IsValid() {
-		res.details = []string{fmt.Sprintf("sent from %s to %s", c.local, netip.AddrPortFrom(j.to.addr, uint16(j.to.port)))}
-	}
-	if res.seen&(lost|refused) == 0 || len(listeners) == 0 {
+	if res.seen&(lost|refused) == 0 {
 		return res
 	}
-	for _, l := range listeners {
-		saw, err := l.saw(c.local, c.began)
+	what := "the request"
+	if s.tcp {
+		what = "the request (SYN)"
+	}
+	for _, a := range far {
+		saw, err := a.saw(c.local, c.began)
 		switch {
 		case err != nil:
 			return broken("%v", err)
-		case saw && s.tcp:
-			res.silent = false
-			res.seen, res.what = arrived, fmt.Sprintf("the request (SYN) reached %s, its answer did not come back: %s", l.node.name, res.what)
+		case saw && res.seen == refused:
+			res.seen, res.what = arrived, fmt.Sprintf("%s reached %s: %s", what, a.node.name, res.what)
 		case saw:
 			res.silent = false
-			res.seen, res.what = arrived, fmt.Sprintf("the request reached %s, its answer did not come back: %s", l.node.name, res.what)
+			res.seen, res.what = arrived, fmt.Sprintf("%s reached %s, its answer did not come back: %s", what, a.node.name, res.what)
+		}
+		if saw {
+			return res
 		}
 	}
 	return res
@@ -172,6 +243,7 @@ type client struct {
 	*stream
 	job       *job
 	listeners []*listener
+	far       []*arrivals
 	began     time.Time
 	file      *os.File
 	raw       syscall.RawConn
@@ -249,8 +321,11 @@ func (c *client) connect(fd int) error {
 	}
 	if sa, err := unix.Getsockname(fd); err == nil {
 		c.local = addrPort(sa)
-		for _, l := range c.listeners {
-			l.claim(c.local)
+		if c.job.watched {
+			c.job.flows = append(c.job.flows, &flow{local: netip.AddrPortFrom(c.local.Addr().WithZone(""), c.local.Port())})
+		}
+		for _, a := range c.far {
+			a.claim(c.local)
 		}
 	}
 	return nil
@@ -351,12 +426,12 @@ func (c *client) failure(err error) result {
 	}
 	if e, ok := c.queuedError(); ok {
 		if e.noNeighbor && e.from == c.local.Addr() {
-			return result{seen: lost, what: fmt.Sprintf("no neighbour of %s answers for the next hop to %s", c.job.from.node.name, c.job.to.addr)}
+			return result{seen: lost, alone: true, what: fmt.Sprintf("no neighbour of %s answers for the next hop to %s", c.job.from.node.name, c.job.to.addr)}
 		}
 		if e.from == c.local.Addr() {
 			return result{seen: refused, what: fmt.Sprintf("the kernel of %s refused it: %s", c.job.from.node.name, e.text)}
 		}
-		c.runner.refusals.add()
+		c.runner.refusals.add(c.job.from.node, e.from)
 		return result{seen: refused, what: fmt.Sprintf("%s answered: %s", e.from, e.text)}
 	}
 	switch {

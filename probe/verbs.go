@@ -21,10 +21,12 @@ func (r *runner) verb(t *topology.Test) (verb, error) {
 		return newMTU(r, t), nil
 	case topology.TCP, topology.UDP:
 		return newStream(r, t), nil
+	case topology.Bandwidth:
+		return newBandwidth(r, t), nil
 	case topology.RouteTo:
 		return &routes{}, nil
 	case topology.Exec:
-		return newCommands(t)
+		return newCommands(r, t)
 	}
 	return nil, fmt.Errorf("the verb %q is not supported yet", t.Verb)
 }

@@ -20,12 +20,13 @@ type Lab struct {
 	File        string // name of the file, for messages
 	Name        string
 	Description string
-	Neighbors   string  // "learned" or "static"
-	Routing     string  // "none" or "shortest"
-	Nodes       []*Node // in file order
-	Links       []*Link // in file order
-	Tests       []*Test // in file order
-	Warnings    Errors  // what is allowed and yet looks wrong
+	Neighbors   string   // "learned" or "static"
+	Routing     string   // "none" or "shortest"
+	Nodes       []*Node  // in file order
+	Links       []*Link  // in file order
+	Tests       []*Test  // in file order
+	Scenario    []*Event // in the order of their times, else of the file
+	Warnings    Errors   // what is allowed and yet looks wrong
 }
 
 // File is what Parse makes: the same types as in Lab, holding only what was
@@ -39,6 +40,7 @@ type File struct {
 	Nodes       []*Node
 	Links       []*Link
 	Tests       []*Test
+	Scenario    []*Event
 }
 
 // Addressing is where `subnet: auto` takes its prefixes from.
@@ -102,7 +104,7 @@ type Node struct {
 
 // Keep says which unmarked things of a node stay though they look hand-made.
 type Keep struct {
-	Addresses, Routes, Rules, Neighbors, Links bool
+	Addresses, Routes, Rules, Neighbors, Links, Qdiscs bool
 }
 
 // Subnet is one prefix, or `auto`: one of each configured family.
@@ -260,15 +262,16 @@ type Endpoint struct {
 
 // Test verbs of this version.
 const (
-	Ping    = "ping"
-	TCP     = "tcp"
-	UDP     = "udp"
-	HTTP    = "http"
-	DNS     = "dns"
-	Path    = "path"
-	MTU     = "mtu"
-	RouteTo = "route"
-	Exec    = "exec"
+	Ping      = "ping"
+	TCP       = "tcp"
+	UDP       = "udp"
+	HTTP      = "http"
+	DNS       = "dns"
+	Path      = "path"
+	MTU       = "mtu"
+	Bandwidth = "bandwidth"
+	RouteTo   = "route"
+	Exec      = "exec"
 )
 
 // Test is one item of `tests:`.
@@ -296,7 +299,7 @@ type Test struct {
 	RTT      *Measure      // Ping: mean round-trip time in ns; nil: not checked
 
 	Payload string // TCP, UDP
-	Listen  *bool  // TCP, UDP; nil: on targets that run no processes
+	Listen  *bool  // TCP, UDP: nil: on targets that run no processes; HTTP, DNS: nil: false
 
 	Status  int      // HTTP; 0: not given (Resolve: 200)
 	Body    string   // HTTP: regular expression, as Stdout; "": anything
@@ -308,6 +311,10 @@ type Test struct {
 
 	Hops  []Text // Path: the routers in order, each a node or an address
 	Bytes int    // MTU: the largest packet that passes, with its IP header
+
+	Rate    *Measure      // Bandwidth: payload in bits per second
+	For     time.Duration // Bandwidth: how long it is measured; 0: not given (Resolve: 3s)
+	OverUDP bool          // Bandwidth
 
 	Command []string // Exec: argv; a shell string became /bin/sh -c
 	Exit    int      // Exec

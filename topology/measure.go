@@ -37,6 +37,8 @@ var (
 		return float64(d), err == nil && d >= 0
 	}}
 
+	rateUnit = unit{"a rate", ">= 90mbit", false, readRate}
+
 	measureSchema = pattern(`^(<=?|>=?)? *[0-9.]+[a-zµ%]+( *\.\. *[0-9.]+[a-zµ%]+)?$`)
 )
 
@@ -90,4 +92,18 @@ func readShare(s string) (float64, bool) {
 	number, is := strings.CutSuffix(s, "%")
 	v, err := strconv.ParseFloat(number, 64)
 	return v, is && err == nil && v >= 0 && v <= 100
+}
+
+// rateUnits are those of tc(8), in bits per second.
+var rateUnits = map[string]float64{"bit": 1, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9, "tbit": 1e12}
+
+// readRate gives bits per second.
+func readRate(s string) (float64, bool) {
+	at := strings.IndexFunc(s, func(r rune) bool { return r >= 'a' && r <= 'z' })
+	if at < 0 {
+		return 0, false
+	}
+	v, err := strconv.ParseFloat(s[:at], 64)
+	bits := rateUnits[s[at:]]
+	return v * bits, err == nil && bits != 0 && v >= 0 && !math.IsInf(v, 0)
 }

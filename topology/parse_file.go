@@ -6,7 +6,7 @@ import (
 
 // fileDraft is the file while it is read: its sections are read after defaults.
 type fileDraft struct {
-	defaults, nodes, links, tests *yaml.Node
+	defaults, nodes, links, tests, scenario *yaml.Node
 }
 
 var (
@@ -14,7 +14,7 @@ var (
 	neighborWords = []string{"learned", "static"}
 )
 
-var fileObject = newObject(append([]field[fileDraft]{
+var fileObject = newObject([]field[fileDraft]{
 	{"name", "Name of the lab.", pattern(labNamePattern), func(p *parser, n *yaml.Node, d *fileDraft) {
 		t, ok := p.text(n, "a name", "campus")
 		if !ok {
@@ -42,7 +42,8 @@ var fileObject = newObject(append([]field[fileDraft]{
 	{"nodes", "The network namespaces, by name. A range makes several: \"h[1-3]\".", mapOf(anyOf(nullSchema, ofObject(nodeObject))), func(p *parser, n *yaml.Node, d *fileDraft) { d.nodes = n }},
 	{"links", "The veth pairs between them.", listOf(anyOf(pairSchema, ofObject(linkObject, "endpoints"))), func(p *parser, n *yaml.Node, d *fileDraft) { d.links = n }},
 	{"tests", "What must work, and what must not.", listOf(testSchema()), func(p *parser, n *yaml.Node, d *fileDraft) { d.tests = n }},
-}, later[fileDraft]("scenario")...)...)
+	{"scenario", "What happens at a time while the lab is tested, after the tests.", listOf(scenarioSchema()), func(p *parser, n *yaml.Node, d *fileDraft) { d.scenario = n }},
+}...)
 
 // defaultsObject has the sections of defaults.
 var defaultsObject = newObject([]field[parser]{
@@ -138,8 +139,9 @@ func (p *parser) document(root *yaml.Node) {
 	p.section("nodes", d.nodes, func() { p.file.Nodes = p.nodes(d.nodes) })
 	p.section("links", d.links, func() { p.file.Links = p.links(d.links) })
 	p.section("tests", d.tests, func() { p.file.Tests = p.tests(d.tests) })
+	p.section("scenario", d.scenario, func() { p.file.Scenario = p.scenario(d.scenario) })
 	if p.nodesLost || d.nodes == nil && len(p.errs) > 0 {
-		p.file.Links, p.file.Tests = nil, nil
+		p.file.Links, p.file.Tests, p.file.Scenario = nil, nil, nil
 	}
 }
 

@@ -181,7 +181,7 @@ func (p *parser) neighbors(n *yaml.Node, d *nodeDraft) {
 
 func (p *parser) keep(n *yaml.Node, d *nodeDraft) {
 	k := &Keep{}
-	flags := [len(keepWords)]*bool{&k.Addresses, &k.Routes, &k.Rules, &k.Neighbors, &k.Links}
+	flags := [len(keepWords)]*bool{&k.Addresses, &k.Routes, &k.Rules, &k.Neighbors, &k.Links, &k.Qdiscs}
 	p.oneOrEach(n, "[routes, addresses]", func(item *yaml.Node) {
 		t := p.word(item, keepWords[:]...)
 		for i, w := range keepWords {

@@ -12,27 +12,25 @@ import (
 
 // verbs of tests, and what each reads.
 var (
-	verbs      = []string{Ping, TCP, UDP, HTTP, DNS, Path, MTU, RouteTo, Exec}
-	laterVerbs = []string{"bandwidth"}
+	verbs = []string{Ping, TCP, UDP, HTTP, DNS, Path, MTU, Bandwidth, RouteTo, Exec}
 
 	verbExamples = map[string]string{
 		Ping: "ping: h1 -> h2", TCP: "tcp: h1 -> h2:80", UDP: "udp: h1 -> h2:53",
-		HTTP: "http: h1 -> http://h2:8080/", DNS: "dns: h1 -> h2", Path: "path: h1 -> h2", MTU: "mtu: h1 -> h2", RouteTo: "route: h1 -> 10.0.0.0/8", Exec: "exec: h1",
+		HTTP: "http: h1 -> http://h2:8080/", DNS: "dns: h1 -> h2", Path: "path: h1 -> h2", MTU: "mtu: h1 -> h2", Bandwidth: "bandwidth: h1 -> h2", RouteTo: "route: h1 -> 10.0.0.0/8", Exec: "exec: h1",
 	}
 
 	// keysOfVerbs are the keys that only some verbs have.
 	keysOfVerbs = map[string][]string{
-		"expect": {Ping, TCP, UDP, HTTP, DNS}, "family": {Ping, TCP, UDP, HTTP, DNS, Path, MTU, RouteTo},
+		"expect": {Ping, TCP, UDP, HTTP, DNS}, "family": {Ping, TCP, UDP, HTTP, DNS, Path, MTU, Bandwidth, RouteTo},
 		"count": {Ping}, "size": {Ping}, "df": {Ping}, "ttl": {Ping}, "interval": {Ping}, "loss": {Ping}, "rtt": {Ping},
-		"payload": {TCP, UDP}, "listen": {TCP, UDP},
+		"payload": {TCP, UDP}, "listen": {TCP, UDP, HTTP, DNS},
 		"command": {Exec}, "exit": {Exec}, "stdout": {Exec}, "stderr": {Exec}, "json": {Exec},
 		"status": {HTTP}, "body": {HTTP}, "headers": {HTTP}, "type": {DNS}, "answer": {DNS},
+		"rate": {Bandwidth}, "for": {Bandwidth}, "udp": {Bandwidth},
 		"bytes": {MTU}, "via": {Path, RouteTo}, "dev": {RouteTo}, "table": {RouteTo},
 	}
 	// neededKeys are those that a verb cannot do without.
-	neededKeys = map[string][]string{DNS: {"name"}, Path: {"via"}, MTU: {"bytes"}, Exec: {"command"}}
-	// laterTestKeys are those of laterVerbs.
-	laterTestKeys = []string{"rate", "for"}
+	neededKeys = map[string][]string{DNS: {"name"}, Path: {"via"}, MTU: {"bytes"}, Bandwidth: {"rate"}, Exec: {"command"}}
 
 	expectWords = []string{"pass", "fail", "reject", "drop"}
 	familyWords = []string{"ipv4", "ipv6", "both"}
@@ -49,7 +47,7 @@ const (
 )
 
 // testObject has the keys of a test beside its verb.
-var testObject = newObject(append([]field[Test]{
+var testObject = newObject([]field[Test]{
 	{"name", "Name of the test in reports; of dns the name that is looked up.", textSchema, func(p *parser, n *yaml.Node, t *Test) {
 		if t.Verb == DNS {
 			t.Query = p.domain(n)
@@ -83,7 +81,7 @@ var testObject = newObject(append([]field[Test]{
 			t.Payload = text.Value
 		}
 	}},
-	{"listen", "tcp, udp: whether the test serves the port itself.", boolSchema, func(p *parser, n *yaml.Node, t *Test) { t.Listen = p.boolPointer(n) }},
+	{"listen", "tcp, udp, http, dns: whether the test serves the port itself.", boolSchema, func(p *parser, n *yaml.Node, t *Test) { t.Listen = p.boolPointer(n) }},
 	{"status", "http: of the answer; 200 if not given.", between(100, 599), func(p *parser, n *yaml.Node, t *Test) {
 		t.Status, _ = p.integer(n, 100, 599, "a status of HTTP")
 	}},
@@ -101,6 +99,9 @@ var testObject = newObject(append([]field[Test]{
 	{"stderr", "exec: regular expression that the error output matches.", textSchema, func(p *parser, n *yaml.Node, t *Test) { t.Stderr = p.regexp(n) }},
 	{"json", "exec: what the output has, as JSON.", schema{}, func(p *parser, n *yaml.Node, t *Test) { t.JSON = p.json(n) }},
 	{"bytes", "mtu: the largest packet that passes, with its IP header.", between(minMTU, maxMTU), func(p *parser, n *yaml.Node, t *Test) { t.Bytes = p.mtu(n) }},
+	{"rate", "bandwidth: bits of payload in a second, such as \">= 90mbit\".", measureSchema, func(p *parser, n *yaml.Node, t *Test) { t.Rate = p.measure(n, rateUnit) }},
+	{"for", "bandwidth: how long it is measured; 3s if not given.", durationSchema, func(p *parser, n *yaml.Node, t *Test) { t.For = p.positiveDuration(n) }},
+	{"udp", "bandwidth: true: of datagrams, not of TCP.", boolSchema, func(p *parser, n *yaml.Node, t *Test) { t.OverUDP, _ = p.boolean(n) }},
 	{"via", "path: list of the routers, nodes or addresses. route: the gateway.", listOrOne(textSchema), func(p *parser, n *yaml.Node, t *Test) {
 		if t.Verb == Path {
 			t.Hops = p.hops(n)
@@ -110,7 +111,7 @@ var testObject = newObject(append([]field[Test]{
 	}},
 	{"dev", "route: the interface.", nameSchema, func(p *parser, n *yaml.Node, t *Test) { t.Dev = p.device(n) }},
 	{"table", "route: the routing table that the route is in.", tableSchema, func(p *parser, n *yaml.Node, t *Test) { t.Table = p.tableValue(n) }},
-}, later[Test](laterTestKeys...)...)...)
+}...)
 
 // maxHops is how many routers a path can have: a time to live has 8 bits.
 const maxHops = 250

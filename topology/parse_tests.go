@@ -26,8 +26,13 @@ func (p *parser) testItem(n *yaml.Node) []*Test {
 		p.wrongType(n, "a test", verbExamples[Ping])
 		return nil
 	}
-	entries := p.entries(n)
-	verb, value := p.verb(n, entries)
+	return p.testEntries(n, p.entries(n), nil)
+}
+
+// testEntries reads the tests of an item from its entries. others are verbs that
+// the item could have had instead.
+func (p *parser) testEntries(n *yaml.Node, entries []*yaml.Node, others []string) []*Test {
+	verb, value := p.verb(n, entries, others)
 	if verb == nil {
 		return nil
 	}
@@ -45,17 +50,12 @@ func (p *parser) testItem(n *yaml.Node) []*Test {
 	return p.stepTests(Test{Pos: posOf(n), Verb: verb.Value}, from, to, keys)
 }
 
-// verb finds the one verb of a test.
-func (p *parser) verb(n *yaml.Node, entries []*yaml.Node) (key, value *yaml.Node) {
+// verb finds the one verb of a test; others are for messages.
+func (p *parser) verb(n *yaml.Node, entries []*yaml.Node, others []string) (key, value *yaml.Node) {
 	for i := 0; i < len(entries); i += 2 {
 		k := entries[i]
-		switch {
-		case slices.Contains(verbs, k.Value):
-		case slices.Contains(laterVerbs, k.Value) && key == nil:
-			p.notYet(k, "the verb `"+k.Value+"`")
-			return nil, nil
-		default:
-			continue
+		if !slices.Contains(verbs, k.Value) || k.Value == UDP && lookup(entries, Bandwidth) != nil {
+			continue // `udp` is a key of bandwidth too
 		}
 		if key != nil {
 			p.errorf(k, "make two items of it", "a test has one verb; `%s` is there already", key.Value)
@@ -66,14 +66,14 @@ func (p *parser) verb(n *yaml.Node, entries []*yaml.Node) (key, value *yaml.Node
 	if key != nil {
 		return key, value
 	}
-	known := append(slices.Clone(verbs), testObject.names...)
+	known := slices.Concat(verbs, testObject.names, others)
 	for i := 0; i < len(entries); i += 2 {
 		if testObject.byName[entries[i].Value] == nil {
 			p.unknownKey(entries[i], known)
 			return nil, nil
 		}
 	}
-	p.errorf(n, "such as `"+verbExamples[Ping]+"`", "the test has no verb: %s", oneOf(verbs))
+	p.errorf(n, "such as `"+verbExamples[Ping]+"`", "the test has no verb: %s", oneOf(slices.Concat(verbs, others)))
 	return nil, nil
 }
 

@@ -2,7 +2,9 @@ package topology
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Pos is a place in a topology file. Line and column count from 1, the column
@@ -32,7 +34,8 @@ type Error struct {
 }
 
 // Error gives the message in one line, with the hint, if there is one, on a
-// second.
+// second. Control characters of the file are shown as \x1b, so that a file has no
+// say over the reader's terminal, nor adds lines.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.File)
@@ -45,9 +48,26 @@ func (e *Error) Error() string {
 		b.WriteString(": ")
 	}
 	b.WriteString(e.Msg)
+	text := printable(b.String())
 	if e.Hint != "" {
-		b.WriteString("\nhint: ")
-		b.WriteString(e.Hint)
+		text += "\nhint: " + printable(e.Hint)
+	}
+	return text
+}
+
+// printable shows control characters as Go writes them in strings.
+func printable(s string) string {
+	if strings.IndexFunc(s, unicode.IsControl) < 0 {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		} else {
+			b.WriteRune(r)
+		}
 	}
 	return b.String()
 }

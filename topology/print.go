@@ -57,7 +57,13 @@ func (p *printer) lab(l *Lab) {
 		p.printf("tests:\n")
 	}
 	for _, t := range l.Tests {
-		p.printf("  - %s\n", testFields(t))
+		p.printf("  - %s\n", testFields(t, ""))
+	}
+	if len(l.Scenario) > 0 {
+		p.printf("scenario:\n")
+	}
+	for _, e := range l.Scenario {
+		p.printf("  - %s\n", eventFields(e))
 	}
 }
 
@@ -302,11 +308,11 @@ func addressFields(a Address) string {
 	return f.String()
 }
 
-var keepWords = [...]string{"addresses", "routes", "rules", "neighbors", "links"}
+var keepWords = [...]string{"addresses", "routes", "rules", "neighbors", "links", "qdiscs"}
 
 func keepList(k *Keep) []string {
 	var list []string
-	for i, on := range [...]bool{k.Addresses, k.Routes, k.Rules, k.Neighbors, k.Links} {
+	for i, on := range [...]bool{k.Addresses, k.Routes, k.Rules, k.Neighbors, k.Links, k.Qdiscs} {
 		if on {
 			list = append(list, keepWords[i])
 		}

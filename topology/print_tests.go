@@ -2,9 +2,28 @@ package topology
 
 import "strings"
 
-// testFields writes a test.
-func testFields(t *Test) string {
+// eventFields writes an item of the scenario.
+func eventFields(e *Event) string {
+	if e.Test != nil {
+		return testFields(e.Test, e.At.String())
+	}
 	var f fields
+	f.add("at", e.At.String())
+	if e.Do == LinkDown || e.Do == LinkUp {
+		f.add("link", scalar(e.Link.Node+":"+e.Link.Interface))
+		f.flag(e.Do, true)
+	} else {
+		f.add(e.Do, scalar(e.Process.Value))
+	}
+	return f.String()
+}
+
+// testFields writes a test, with its time where it has one.
+func testFields(t *Test, at string) string {
+	var f fields
+	if at != "" {
+		f.add("at", at)
+	}
 	side := func(words []Text) string {
 		list := make([]string, len(words))
 		for i, w := range words {
@@ -74,6 +93,11 @@ func testFields(t *Test) string {
 		f.add("via", side(t.Hops))
 	}
 	f.int("bytes", t.Bytes)
+	if t.Verb == Bandwidth {
+		f.add("rate", quoted(t.Rate.Text))
+		f.add("for", t.For.String())
+		f.flag("udp", t.OverUDP)
+	}
 	if t.Verb == Exec {
 		argv := make([]string, len(t.Command))
 		for i, a := range t.Command {

@@ -177,7 +177,7 @@ func (p *parser) findRanges(x *expansion, n *yaml.Node) {
 		switch {
 		case texts == nil:
 		case x.count != 0 && x.count != len(texts):
-			p.errorf(n, "ranges in one item go in step, so they must be equally long",
+			p.errorf(n, "ranges in one item go in step, so they must be equally long; a block of text (|) has none",
 				"%s has %d numbers, the range before it %d", quote(n.Value), len(texts), x.count)
 		default:
 			x.count = len(texts)

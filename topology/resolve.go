@@ -276,7 +276,7 @@ func (n *Node) defaultKeep() *Keep {
 	if n.inLab() && len(n.Run) == 0 {
 		return &Keep{}
 	}
-	return &Keep{Addresses: true, Routes: true, Rules: true, Neighbors: true, Links: true}
+	return &Keep{Addresses: true, Routes: true, Rules: true, Neighbors: true, Links: true, Qdiscs: true}
 }
 
 func (r *resolver) checkNetns(n *Node, seen map[string]*Node) {

@@ -232,11 +232,7 @@ func (o *processOrder) complete(n *Node, x *Process) {
 		t.Value = name + "/" + process
 		if o.byName[t.Value] == nil {
 			if !other.Bad {
-				names := make([]string, len(other.Run))
-				for i, x := range other.Run {
-					names[i] = x.Name
-				}
-				o.errorf(t.Pos, n.path("run."+x.Name+".after"), hintFor(process, names, name+" runs "), "%s runs no process %q", name, process)
+				o.errorf(t.Pos, n.path("run."+x.Name+".after"), hintFor(process, processNames(other), name+" runs "), "%s runs no process %q", name, process)
 			}
 			continue
 		}
@@ -245,6 +241,14 @@ func (o *processOrder) complete(n *Node, x *Process) {
 		}
 	}
 	x.After = after
+}
+
+func processNames(n *Node) []string {
+	names := make([]string, len(n.Run))
+	for i, x := range n.Run {
+		names[i] = x.Name
+	}
+	return names
 }
 
 func (o *processOrder) visit(name string) {

@@ -19,6 +19,9 @@ const (
 	defaultInterval = 10 * time.Millisecond
 )
 
+// defaultFor is how long a bandwidth is measured.
+const defaultFor = 3 * time.Second
+
 // recordType is what a DNS test asks for where it does not say.
 func recordType(answer []string) string {
 	for _, text := range answer {
@@ -40,9 +43,10 @@ const (
 
 func familyOf(a netip.Addr) families { return 1 << familyIndex(a) }
 
-// resolveTests finds out who is meant by each word of the tests.
+// resolveTests finds out who is meant by each word of the tests, those of the
+// scenario too.
 func (r *resolver) resolveTests() {
-	if len(r.file.Tests) == 0 {
+	if len(r.file.Tests) == 0 && len(r.file.Scenario) == 0 {
 		return
 	}
 	for i := range r.nodes {
@@ -53,32 +57,42 @@ func (r *resolver) resolveTests() {
 	r.lab.Tests = make([]*Test, len(r.file.Tests))
 	for i, w := range r.file.Tests {
 		slab[i] = *w
-		t := &slab[i]
-		r.lab.Tests[i] = t
-		t.Name = cmp.Or(t.Name, testName(t))
-		t.Expect = cmp.Or(t.Expect, "pass")
-		switch t.Verb {
-		case Ping:
-			t.Count = cmp.Or(t.Count, 1)
-			t.Size = cmp.Or(t.Size, defaultSize)
-			t.Interval = cmp.Or(t.Interval, defaultInterval)
-			if t.Expect != "pass" && (t.Loss != nil || t.RTT != nil) {
-				r.errorf(t.Pos, "tests", "leave `expect` out", "`loss` and `rtt` are of echoes that return; expect: %s is that none does", t.Expect)
-			}
-		case HTTP:
-			t.Status = cmp.Or(t.Status, 200)
-		case DNS:
-			t.Type = cmp.Or(t.Type, recordType(t.Answer))
-		}
-		if t.Timeout == 0 {
-			t.Timeout = defaultTimeout
-			if t.Verb == Exec {
-				t.Timeout = execTimeout
-			}
-		}
-		sides := testSides{resolver: r, test: t, budget: &budget}
-		sides.resolve()
+		r.lab.Tests[i] = &slab[i]
+		r.resolveTest(&slab[i], "tests", &budget)
 	}
+	r.resolveScenario(&budget)
+}
+
+// resolveTest completes a test; path is that of its list.
+func (r *resolver) resolveTest(t *Test, path string, budget *int) {
+	t.Name = cmp.Or(t.Name, testName(t))
+	t.Expect = cmp.Or(t.Expect, "pass")
+	switch t.Verb {
+	case Ping:
+		t.Count = cmp.Or(t.Count, 1)
+		t.Size = cmp.Or(t.Size, defaultSize)
+		t.Interval = cmp.Or(t.Interval, defaultInterval)
+		if t.Expect != "pass" && (t.Loss != nil || t.RTT != nil) {
+			r.errorf(t.Pos, path, "leave `expect` out", "`loss` and `rtt` are of echoes that return; expect: %s is that none does", t.Expect)
+		}
+	case Bandwidth:
+		t.For = cmp.Or(t.For, defaultFor)
+	case HTTP:
+		t.Status = cmp.Or(t.Status, 200)
+	case DNS:
+		t.Type = cmp.Or(t.Type, recordType(t.Answer))
+		if t.Listen != nil && *t.Listen && len(t.Answer) == 0 {
+			r.errorf(t.Pos, path, "such as `answer: 10.0.0.1`", "with `listen: true` the test's own server says what `answer` has, and there is none")
+		}
+	}
+	if t.Timeout == 0 {
+		t.Timeout = defaultTimeout
+		if t.Verb == Exec {
+			t.Timeout = execTimeout
+		}
+	}
+	sides := testSides{resolver: r, test: t, path: path, budget: budget}
+	sides.resolve()
 }
 
 // maxExpandedTests bounds the nodes that `all` and labels stand for in all tests
@@ -119,6 +133,7 @@ func joinWords(words []Text) string {
 type testSides struct {
 	*resolver
 	test   *Test
+	path   string
 	budget *int
 	bad    bool
 }
@@ -137,10 +152,8 @@ func (s *testSides) spend(w Text) bool {
 
 func (s *testSides) errorf(pos Pos, hint, format string, args ...any) {
 	s.bad = true
-	s.resolver.errorf(pos, s.path(), hint, format, args...)
+	s.resolver.errorf(pos, s.path, hint, format, args...)
 }
-
-func (s *testSides) path() string { return "tests" }
 
 func (s *testSides) resolve() {
 	t := s.test

@@ -74,8 +74,14 @@ func testSchema() schema {
 	keys := properties(testObject)
 	var one []schema
 	for _, v := range verbs {
-		keys[v] = sides
-		one = append(one, schema{"required": []string{v}})
+		this := schema{"required": []string{v}}
+		if v == UDP { // a key of bandwidth too
+			this["properties"] = schema{UDP: sides}
+			keys[v] = anyOf(sides, boolSchema)
+		} else {
+			keys[v] = sides
+		}
+		one = append(one, this)
 	}
 	keys[Exec] = words
 	return schema{"type": "object", "properties": keys, "additionalProperties": false, "oneOf": one}

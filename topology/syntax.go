@@ -76,6 +76,7 @@ var (
 	bracketedIPv6   = regexp.MustCompile(`\[[0-9A-Fa-f:.]+\]:[0-9]+`)
 	shortIPv6       = regexp.MustCompile(`(?:[0-9A-Fa-f:]*::[0-9A-Fa-f:]*)(?:/\d+)?`)
 	reservedStart   = regexp.MustCompile("(?:^|[\\s\\[{,])([@`%])")
+	blockStart      = regexp.MustCompile(`[\s\[{,]([>|][^,\]}#]*)`)
 	unknownAnchor   = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
 )
 
@@ -95,7 +96,11 @@ func (p *parser) explain(line int, msg string) (pos Pos, text, hint string) {
 			"an anchor is written &" + clip(m[1], maxShown) + "; quote a text that begins with `*`"
 	}
 	switch msg {
-	case "found character that cannot start any token":
+	case "found character that cannot start any token", "did not find expected comment or line break":
+		if m := blockStart.FindStringSubmatchIndex(s); m != nil && !strings.HasSuffix(s[:m[2]], "- ") {
+			return at(m[2]), "a value that begins with " + quote(s[m[2]:m[2]+1]) + " is a block of text, whose lines are below",
+				"quote the value: \"" + clip(strings.TrimSpace(s[m[2]:m[3]]), maxShown) + "\""
+		}
 		if m := reservedStart.FindStringSubmatchIndex(s); m != nil {
 			return at(m[2]), "a value cannot begin with " + quote(s[m[2]:m[3]]), "quote the value"
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nslab/labs"
+	"nslab/netsetup/proc/supervisor"
 )
 
 // completeLab offers labs, running and shipped, and YAML files.
@@ -65,6 +66,31 @@ func completeLabNode(_ *cobra.Command, args []string, _ string) ([]cobra.Complet
 		list = append(list, lab)
 		for _, node := range running[lab] {
 			list = append(list, lab+"/"+node)
+		}
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeProcess offers the nodes of running labs that have processes, and
+// those.
+func completeProcess(_ *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var list []cobra.Completion
+	running := published()
+	for _, lab := range slices.Sorted(maps.Keys(running)) {
+		prefix := lab + "/"
+		if len(running) == 1 {
+			prefix = ""
+		}
+		all, err := supervisor.Find(lab)
+		if err != nil {
+			continue
+		}
+		last := ""
+		for _, st := range all {
+			if st.Node != last {
+				list = append(list, prefix+st.Node)
+			}
+			list, last = append(list, prefix+st.ID()), st.Node
 		}
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp

@@ -5,12 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"nslab/netsetup"
+	"nslab/netsetup/bug"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
+	"nslab/netsetup/proc/cgroup"
+	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
@@ -23,7 +29,8 @@ func (a *app) downCommand() *cobra.Command {
 		Long: `Removes the lab: its namespaces, what it has in the host's, its run directory. The
 kernel tells what there is, so the file may be gone, or wrong by now. A lab that
 is not there is no error. It goes on after an error and says what is left and how
-to remove it.`,
+to remove it. Programs that were started in the nodes are ended; who else holds a
+namespace is named.`,
 		Example: `  nslab down campus
   nslab down lab.yaml
   nslab down --all --wait`,
@@ -61,6 +68,10 @@ to remove it.`,
 				}
 				errs = append(errs, a.say("%s %s\n", lab, did))
 			}
+			if all {
+				netsetup.RemoveRunDir()
+				errs = append(errs, netns.Tidy(""))
+			}
 			if wait {
 				k.Close() // what it holds open would not be freed
 				errs = append(errs, netns.WaitFreed(ctx))
@@ -75,7 +86,7 @@ to remove it.`,
 func (a *app) labsToRemove(ctx context.Context, cmd *cobra.Command, k *kernel.Kernel, all bool, arg, name string) ([]string, error) {
 	switch {
 	case all:
-		return k.Labs(ctx)
+		return allLabs(ctx, k)
 	case name == "" && arg != "" && !isFile(arg):
 		name = arg
 	}
@@ -110,21 +121,68 @@ func (a *app) labsToRemove(ctx context.Context, cmd *cobra.Command, k *kernel.Ke
 	return []string{f.Lab.Value}, nil
 }
 
+// allLabs gives the labs that run, and those of which a crash left something else.
+func allLabs(ctx context.Context, k *kernel.Kernel) ([]string, error) {
+	labs, err := k.Labs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	recorded, err := netsetup.Recorded()
+	if err != nil {
+		return nil, err
+	}
+	unfinished, err := netns.Unfinished("")
+	if err != nil {
+		return nil, err
+	}
+	grouped, err := cgroup.Labs()
+	if err != nil {
+		return nil, err
+	}
+	labs = slices.Concat(labs, recorded, grouped)
+	for _, name := range unfinished {
+		if lab, _, ok := strings.Cut(name, "."); ok && topology.CheckLabName(lab) == nil {
+			labs = append(labs, lab)
+		}
+	}
+	slices.Sort(labs)
+	return slices.Compact(labs), nil
+}
+
 // down removes one lab and says whether there was anything.
-func (a *app) down(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
+func (a *app) down(ctx context.Context, k *kernel.Kernel, lab string, bar *progress) (found bool, err error) {
 	lock, err := netsetup.LockLab(ctx, lab, a.lockTimeout)
 	if err != nil {
 		return false, err
 	}
-	defer lock.Unlock()
-	return a.remove(ctx, k, lab, bar)
+	defer unlock(lock, &err)
+	names := joined(lab)
+	if _, _, err := netsetup.LoadFile(lab); err != nil || lock.Stale {
+		more, err := k.Joined(ctx, lab, names)
+		if err != nil {
+			return false, err
+		}
+		names = append(names, more...)
+	}
+	return a.remove(ctx, k, lab, names, bar)
 }
 
-// remove is down for a lab whose lock is held.
-func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, bar *progress) (found bool, err error) {
-	found, err = netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined(lab)})
-	if err != nil {
+// remove is down for a lab whose lock is held; joined are the namespaces of others
+// that may have something of it.
+func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, joined []string, bar *progress) (found bool, err error) {
+	defer bar.finish(lab)
+	ran := false
+	err = bug.Guard(func() (err error) {
+		ran, err = supervisor.End(ctx, lab)
+		return err
+	})
+	found, downErr := netsetup.Down(ctx, k, lab, netsetup.Options{Progress: bar.of(lab), Joined: joined})
+	found = found || ran
+	if left := new(netsetup.LeftError); downErr != nil && !(errors.As(downErr, &left) && len(left.Left) == 0) {
+		return found, errors.Join(err, downErr)
+	}
+	if err := proc.EndAll(lab); err != nil {
 		return found, err
 	}
-	return found, netsetup.RemoveFiles(lab)
+	return found, errors.Join(err, downErr, netns.Tidy(lab+"."), netsetup.RemoveFiles(lab))
 }

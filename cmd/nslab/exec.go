@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -101,31 +100,59 @@ func (a *app) execIn(cmd *cobra.Command, arg string, c *proc.Command) error {
 			return execError(usageError{cmd, fmt.Errorf("--env: %q is not NAME=VALUE", variable)})
 		}
 	}
-	if c.Env != nil {
-		c.Env = append(os.Environ(), c.Env...)
+	err := a.enter()
+	if err == nil {
+		c.Node, err = a.node(cmd, arg)
 	}
-	err := a.onKernel(func(ctx context.Context, k *kernel.Kernel) (err error) {
-		c.Namespace, err = node(ctx, cmd, k, arg)
-		return err
-	})
 	if status := statusError(0); errors.As(err, &status) {
 		return err
 	}
+	exit := 0
 	if err == nil {
-		err = c.Exec()
+		exit, err = c.Exec()
 	}
-	return execError(err)
+	if err != nil {
+		return execError(err)
+	}
+	if exit != 0 {
+		return statusError(exit)
+	}
+	return nil
 }
 
-// node opens the namespace of NODE or LAB/NODE.
-func node(ctx context.Context, cmd *cobra.Command, k *kernel.Kernel, arg string) (*netns.Handle, error) {
-	names, err := k.Labs(ctx)
+// node opens NODE or LAB/NODE. As long as a name can only be a node's, it looks at no
+// other one: labs may be large.
+func (a *app) node(cmd *cobra.Command, arg string) (*proc.Node, error) {
+	names, err := netns.Names("") // which may not all be namespaces
 	if err != nil {
 		return nil, err
 	}
+	nodes := nodesByLab(names)
 	lab, name, named := strings.Cut(arg, "/")
+	if !named && len(nodes) == 1 {
+		for only := range nodes {
+			lab, name = only, arg
+		}
+		named = true
+	}
+	if named && slices.Contains(nodes[lab], name) {
+		switch ours, err := kernel.IsMarked(lab + "." + name); {
+		case err != nil:
+			return nil, err
+		case ours:
+			return proc.Open(lab, name)
+		}
+	}
+	k, err := a.newKernel()
+	if err != nil {
+		return nil, err
+	}
+	defer k.Close()
+	if names, err = k.Labs(cmd.Context()); err != nil {
+		return nil, err
+	}
 	switch {
-	case !named:
+	case lab == "" || !strings.Contains(arg, "/"):
 		name = arg
 		if lab, err = onlyLab(cmd, names, "name the lab, as in LAB/"+arg); err != nil {
 			return nil, err
@@ -133,12 +160,9 @@ func node(ctx context.Context, cmd *cobra.Command, k *kernel.Kernel, arg string)
 	case !slices.Contains(names, lab):
 		return nil, noLab(cmd, lab)
 	}
-	// What is published need not be in the file, which takes longer to read.
-	if slices.Contains(published()[lab], name) {
-		return netns.Open(lab + "." + name)
-	}
-	if l := saved(lab); l != nil && slices.ContainsFunc(l.Nodes, func(n *topology.Node) bool { return n.Name == name }) {
-		return openNode(lab, name, l)
+	l := saved(lab)
+	if slices.Contains(nodes[lab], name) || l != nil && slices.ContainsFunc(l.Nodes, func(n *topology.Node) bool { return n.Name == name }) {
+		return enterNode(lab, name, l)
 	}
 	return nil, noNode(cmd, lab, name)
 }

@@ -13,8 +13,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"nslab/netsetup"
+	"nslab/netsetup/bug"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
+	"nslab/netsetup/proc/cgroup"
+	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
@@ -115,6 +118,8 @@ func exitStatus(err error) int {
 		missing   *netsetup.MissingInterfaceError
 		left      *netsetup.LeftError
 		unsettled *netsetup.UnsettledError
+		process   *supervisor.Failure
+		setup     *setupError
 	)
 	switch {
 	case err == nil:
@@ -133,10 +138,12 @@ func exitStatus(err error) int {
 		return statusTopology
 	case errors.As(err, &locked):
 		return statusLocked
+	case bug.In(err) != nil:
+		return statusKernel
 	case hostHint(err) != "":
 		return statusHost
 	case errors.As(err, &rolled), errors.As(err, &left), errors.As(err, &unsettled),
-		errors.As(err, &op), errors.As(err, &notOurs):
+		errors.As(err, &op), errors.As(err, &notOurs), errors.As(err, &process), errors.As(err, &setup):
 		return statusKernel
 	}
 	return statusHost
@@ -152,6 +159,9 @@ func errorText(err error) string {
 	if hint := hostHint(err); hint != "" && !strings.Contains(text, hint) {
 		text += "\nhint: " + hint
 	}
+	if bug.In(err) != nil {
+		text += "\nhint: " + bugHint
+	}
 	return text
 }
 
@@ -162,12 +172,18 @@ func unread(err error) bool {
 	return errors.As(err, &path) && path.Path == os.Stdout.Name() && errors.Is(path, syscall.EPIPE)
 }
 
+// bugHint is what to do about a mistake of this program's own.
+const bugHint = "please report it, with what -v prints; `nslab down LAB` removes what may be left"
+
 // hostHint is what mends an error that comes of this host's limits, or of
 // missing privilege; "" of any other error.
 func hostHint(err error) string {
 	var limit *netns.LimitError
 	var privilege *netns.PrivilegeError
+	var cgroups *cgroup.MissingError
 	switch {
+	case errors.As(err, &cgroups):
+		return cgroups.Hint
 	case errors.As(err, &limit):
 		return limit.Hint
 	case errors.As(err, &privilege):

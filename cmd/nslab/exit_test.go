@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nslab/netsetup"
+	"nslab/netsetup/bug"
 	"nslab/netsetup/netns"
 	"nslab/topology"
 )
@@ -38,6 +39,8 @@ func TestExitStatus(t *testing.T) {
 		{"not ours", &netsetup.NotOursError{Namespace: "campus.r1"}, 5},
 		{"left", &netsetup.LeftError{Lab: "campus"}, 5},
 		{"unsettled", &netsetup.UnsettledError{Rest: &netsetup.Plan{}}, 5},
+		{"a bug", &bug.Error{Value: "no such index"}, 5},
+		{"a bug, undone", &netsetup.RolledBackError{Lab: "campus", Cause: &bug.Error{Value: "no such index"}}, 5},
 		{"different", withStatus{statusDifferent, errors.New("differs")}, 6},
 		{"locked", fmt.Errorf("up: %w", &netsetup.LockedError{Lab: "campus", PID: 7}), 7},
 		{"exec", execError(usageError{cmd, errors.New("what?")}), 125},
@@ -97,6 +100,12 @@ func TestErrorText(t *testing.T) {
 		{usageError{cmd, errors.New("what?")}, "what?\nhint: `up --help` shows what there is"},
 		{usageError{cmd, errors.New("what?\nhint: this")}, "what?\nhint: this"},
 		{&netns.PrivilegeError{What: "not allowed", Hint: "be root"}, "not allowed\nhint: be root"},
+		{&netsetup.RolledBackError{Lab: "campus", Cause: &bug.Error{Value: "no such index"}},
+			"this is a bug in nslab: no such index\nrolled back: everything is as it was before\nhint: " + bugHint},
+		{&netsetup.RolledBackError{Lab: "campus", Ran: true, Cause: errors.New("no"), Err: errors.New("busy"), Left: []string{"ip link del a", "ip link del b"}},
+			"no\nrolled back, but not all of it: busy\nto be done by hand: ip link del a\nto be done by hand: ip link del b\n" +
+				"hint: `nslab up campus` tries again to bring back what ran, `nslab down campus` removes all of the lab"},
+		{&netsetup.RolledBackError{Lab: "campus", Kept: true, Cause: errors.New("no")}, "no\nkept as it is; `nslab down campus` removes it"},
 	} {
 		if got := errorText(test.err); got != test.want {
 			t.Errorf("text of %#v is %q, want %q", test.err, got, test.want)

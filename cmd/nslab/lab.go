@@ -99,32 +99,44 @@ type source struct {
 // find reads and compiles the lab that arg stands for. A name (of --name; "" is
 // none) takes the place of the file's.
 func (a *app) find(ctx context.Context, cmd *cobra.Command, arg, name string, running lister) (*source, error) {
-	r, err := resolveRef(ctx, cmd, arg, running)
+	lab, data, err := a.load(ctx, cmd, arg, name, running)
 	if err != nil {
 		return nil, err
+	}
+	want, err := netsetup.CompileMachines(lab)
+	if err != nil {
+		return nil, err
+	}
+	if running != nil {
+		want.Join(joined(lab.Name))
+	}
+	return &source{lab, data, want}, nil
+}
+
+// load is find without compiling, for which the files that the lab names need not
+// be there.
+func (a *app) load(ctx context.Context, cmd *cobra.Command, arg, name string, running lister) (lab *topology.Lab, data []byte, err error) {
+	r, err := resolveRef(ctx, cmd, arg, running)
+	if err != nil {
+		return nil, nil, err
 	}
 	file, data, err := a.text(r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if r.where == fromRunning {
 		if name != "" && name != r.name {
-			return nil, usageError{cmd, fmt.Errorf("lab %s runs already and keeps its name\nhint: --name goes with a file", r.name)}
+			return nil, nil, usageError{cmd, fmt.Errorf("lab %s runs already and keeps its name\nhint: --name goes with a file", r.name)}
 		}
 		name = r.name
 	}
-	lab, err := topology.LoadAs(file, data, name)
-	if err != nil {
-		return nil, err
+	if lab, err = topology.LoadAs(file, data, name); err != nil {
+		return nil, nil, err
 	}
 	for _, w := range lab.Warnings {
 		a.note("%s", a.warning(w))
 	}
-	want, err := netsetup.Compile(lab)
-	if err == nil && running != nil {
-		want.Join(joined(lab.Name))
-	}
-	return &source{lab, data, want}, err
+	return lab, data, nil
 }
 
 // text is the topology file of r, with its name for messages.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 )
 
@@ -64,5 +65,16 @@ func TestLabsCopy(t *testing.T) {
 	}
 	if status, _, stderr := nslab("", "labs", "copy", "quickstart"); status != statusUsage {
 		t.Errorf("a second copy: status %d, %s", status, stderr)
+	}
+}
+
+func TestSurvived(t *testing.T) {
+	wanted := errors.New("as ever")
+	if err := survived("campus", func() error { return wanted }); err != wanted {
+		t.Errorf("survived gives %v, want the error of f", err)
+	}
+	err := survived("campus", func() error { panic("a mistake") })
+	if err == nil || !strings.HasPrefix(errorText(err), "test campus: this is a bug in nslab: a mistake\nhint: ") || exitStatus(err) != statusKernel {
+		t.Errorf("survived gives %v, want an error with the panic", err)
 	}
 }

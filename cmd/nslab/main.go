@@ -15,7 +15,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nslab/netsetup/bug"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
+	"nslab/netsetup/proc/supervisor"
 )
 
 // app is one run of the program: its streams and the common flags.
@@ -38,6 +41,12 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == netns.HolderArg {
 		os.Exit(netns.RunHolder())
 	}
+	if len(os.Args) > 1 && os.Args[1] == proc.KeeperArg {
+		os.Exit(proc.RunKeeper())
+	}
+	if len(os.Args) == 3 && os.Args[0] == "nslab:" && os.Args[2] == supervisor.Arg {
+		os.Exit(supervisor.Run(os.Args[1]))
+	}
 	a := &app{args: os.Args[1:], stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(a.main())
 }
@@ -45,7 +54,10 @@ func main() {
 // main runs the verb that the arguments name, prints its error and gives the
 // exit status.
 func (a *app) main() int {
-	err := a.command().Execute()
+	err := bug.Guard(a.command().Execute)
+	if b := bug.In(err); b != nil && a.verbose {
+		a.stderr.Write(b.Stack)
+	}
 	if text := errorText(err); text != "" {
 		fmt.Fprintln(a.stderr, a.paintError(text))
 	}
@@ -135,8 +147,9 @@ folder, else the one running lab.`,
 
 	for _, verb := range []*cobra.Command{
 		a.upCommand(), a.downCommand(), a.planCommand(), a.testCommand(), a.validateCommand(),
-		a.psCommand(), a.inspectCommand(), a.execCommand(), a.shellCommand(),
-		a.generateCommand(), a.labsCommand(),
+		a.psCommand(), a.inspectCommand(), a.linkCommand(), a.execCommand(), a.shellCommand(),
+		a.logsCommand(), a.startCommand(), a.stopCommand(), a.restartCommand(),
+		a.generateCommand(), a.labsCommand(), a.doctorCommand(),
 		a.versionCommand(), a.completionCommand(), a.schemaCommand(),
 	} {
 		root.AddCommand(verb)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/topology"
 )
 
@@ -31,6 +32,11 @@ func published() map[string][]string {
 	if err != nil {
 		return nil
 	}
+	return nodesByLab(names)
+}
+
+// nodesByLab takes names under netns.Dir apart.
+func nodesByLab(names []string) map[string][]string {
 	found := map[string][]string{}
 	for _, name := range names {
 		if lab, node, ok := strings.Cut(name, "."); ok {
@@ -69,6 +75,21 @@ func joined(lab string) []string {
 		}
 	}
 	return names
+}
+
+// enterNode gives a node as programs get into it; l is as for openNode.
+func enterNode(lab, node string, l *topology.Lab) (*proc.Node, error) {
+	if l != nil {
+		i := slices.IndexFunc(l.Nodes, func(n *topology.Node) bool { return n.Name == node })
+		if i >= 0 && namespaceName(lab, l.Nodes[i]) != lab+"."+node {
+			h, err := openNode(lab, node, l)
+			if err != nil {
+				return nil, err
+			}
+			return proc.Bare(h), nil
+		}
+	}
+	return proc.Open(lab, node)
 }
 
 // openNode opens the namespace of a node. Where the file of the lab is lost, and

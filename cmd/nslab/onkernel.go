@@ -48,10 +48,17 @@ func (a *app) onKernel(f func(ctx context.Context, k *kernel.Kernel) error) erro
 	return endedBy(ctx, f(ctx, k))
 }
 
+// threads is more than are made: by the runtime of Go, for work in namespaces,
+// and for the first programs of tests.
+const threads = 40
+
 // newKernel gives a kernel that, with -v, tells of every change before it is
 // made.
 func (a *app) newKernel() (*kernel.Kernel, error) {
 	if err := netns.RaiseFileLimit(); err != nil {
+		return nil, err
+	}
+	if err := netns.NeedTasks(threads); err != nil {
 		return nil, err
 	}
 	opt := kernel.Options{Workers: a.jobs}

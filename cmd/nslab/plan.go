@@ -11,6 +11,7 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/supervisor"
 )
 
 // planReport is the JSON of `plan`.
@@ -71,7 +72,7 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, plan, err := differences(ctx, k, src.want)
+			_, plan, err := differences(ctx, k, src)
 			if err != nil {
 				return err
 			}
@@ -92,16 +93,23 @@ func (a *app) planFromNothing(cmd *cobra.Command, arg, name string, denied error
 		return nil, nil, denied
 	}
 	plan, err := netsetup.Diff(&netsetup.State{Lab: src.lab.Name}, src.want, false)
+	if err == nil {
+		plan.Processes = processLines(nil, src)
+	}
 	return src, plan, err
 }
 
 // differences is what the kernel has, and the plan from that to what is wanted.
-func differences(ctx context.Context, k netsetup.Kernel, want *netsetup.State) (have *netsetup.State, plan *netsetup.Plan, err error) {
-	have, err = netsetup.Observe(ctx, k, want)
+func differences(ctx context.Context, k netsetup.Kernel, src *source) (have *netsetup.State, plan *netsetup.Plan, err error) {
+	have, err = netsetup.Observe(ctx, k, src.want)
 	if err != nil {
 		return nil, nil, err
 	}
-	plan, err = netsetup.Diff(have, want, false)
+	if plan, err = netsetup.Diff(have, src.want, false); err != nil {
+		return nil, nil, err
+	}
+	processes, err := supervisor.List(ctx, src.lab.Name)
+	plan.Processes = processLines(processes, src)
 	return have, plan, err
 }
 

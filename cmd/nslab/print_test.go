@@ -97,7 +97,7 @@ func drift(t *testing.T, k *kerneltest.Kernel, src *source) *netsetup.Plan {
 		}
 		s.Namespaces = append(s.Namespaces, netsetup.Namespace{Name: "quickstart.old", Inode: 7})
 	})
-	_, plan, err := differences(context.Background(), k, src.want)
+	_, plan, err := differences(context.Background(), k, src)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestShowLab(t *testing.T) {
 	g := openGolden(t, "ps.txtar")
 	k, src := quickstart(t)
 	check := func(name string) {
-		have, plan, err := differences(context.Background(), k, src.want)
+		have, plan, err := differences(context.Background(), k, src)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,10 +23,11 @@ type labRow struct {
 
 // labReport is the JSON of `ps LAB`.
 type labReport struct {
-	Lab   string    `json:"lab"`
-	File  string    `json:"file,omitempty"`
-	Nodes []nodeRow `json:"nodes"`
-	Drift []change  `json:"drift"`
+	Lab       string       `json:"lab"`
+	File      string       `json:"file,omitempty"`
+	Nodes     []nodeRow    `json:"nodes"`
+	Processes []processRow `json:"processes,omitempty"`
+	Drift     []change     `json:"drift"`
 }
 
 type nodeRow struct {
@@ -35,6 +36,7 @@ type nodeRow struct {
 	Namespace string       `json:"namespace"`
 	State     string       `json:"state"` // up, drifted, missing, unwanted
 	Addresses []addressRow `json:"addresses"`
+	Limits    *limitsRow   `json:"limits,omitempty"`
 }
 
 type addressRow struct {
@@ -56,7 +58,11 @@ func (a *app) psCommand() *cobra.Command {
 		Use:   "ps [LAB|FILE]",
 		Short: "List the labs, or the nodes of one",
 		Long: `Lists the running labs; of one lab, its nodes with their addresses and state: up,
-drifted (the kernel differs from the file), missing, or unwanted.`,
+drifted (the kernel differs from the file), missing, or unwanted. Below are its
+processes: waiting (for others), starting, running, restarting (in a moment),
+stopped (by ` + "`nslab stop`" + `), exited (by itself, with 0) or failed, with the time of
+processors and the memory that each uses, together with what it has started; and
+what the nodes use of their limits.`,
 		Example: `  nslab ps
   nslab ps campus
   nslab ps campus --drift   exit status 6 where the kernel differs from the file`,
@@ -118,11 +124,15 @@ func (a *app) examine(ctx context.Context, cmd *cobra.Command, k *kernel.Kernel,
 	if err != nil {
 		return labReport{}, nil, err
 	}
-	have, plan, err := differences(ctx, k, src.want)
+	have, plan, err := differences(ctx, k, src)
 	if err != nil {
 		return labReport{}, nil, err
 	}
-	return reportLab(src.lab, have, plan), plan, nil
+	report := reportLab(src.lab, have, plan)
+	if err := report.addMachines(ctx, src); err != nil {
+		return labReport{}, nil, err
+	}
+	return report, plan, nil
 }
 
 // reportLab makes the report: the nodes of the file, in its order, then those
@@ -135,6 +145,9 @@ func reportLab(lab *topology.Lab, have *netsetup.State, plan *netsetup.Plan) lab
 		if l, ok := op.Object.(*netsetup.Link); ok && op.PeerLink != nil {
 			drifted[l.Peer.Namespace] = true
 		}
+	}
+	for _, l := range plan.Processes {
+		drifted[l.Namespace] = true
 	}
 	there := map[string]*netsetup.Namespace{}
 	for i := range have.Namespaces {
@@ -183,7 +196,21 @@ func (a *app) showLab(report labReport, plan *netsetup.Plan, check bool, format 
 	for _, n := range report.Nodes {
 		rows = append(rows, []string{n.Node, n.Kind, n.State, joinAddresses(n.Addresses)})
 	}
-	return writeTable(a.stdout, rows)
+	if err := writeTable(a.stdout, rows); err != nil {
+		return err
+	}
+	for _, rows := range [][][]string{processTable(report.Processes), limitsTable(report.Nodes)} {
+		if len(rows) == 1 {
+			continue
+		}
+		if _, err := fmt.Fprintln(a.stdout); err != nil {
+			return err
+		}
+		if err := writeTable(a.stdout, rows); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // joinAddresses gives "eth0 10.0.1.1/24 fd00::1/64, eth1 10.0.2.1/24".

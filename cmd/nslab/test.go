@@ -14,8 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"nslab/netsetup"
+	"nslab/netsetup/bug"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc"
 	"nslab/probe"
 )
 
@@ -43,7 +45,8 @@ func (a *app) testCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [FILE|LAB]...",
 		Short: "Run the tests of labs",
-		Long: `Runs the tests that the files hold; several files side by side, with one summary.
+		Long: `Runs the tests that the files hold, and then their scenarios, whose changes are
+undone at the end; several files side by side, with one summary.
 A running lab is tested as it is, and refused with exit status 6 if it differs
 from its file. A lab that does not run is brought up, and taken down after its
 tests, whatever happens. In GitHub Actions (GITHUB_ACTIONS, GITHUB_STEP_SUMMARY)
@@ -169,13 +172,18 @@ func (a *app) testEach(ctx context.Context, sources []*source, opt testOptions) 
 		bar   = a.newProgress()
 		wg    sync.WaitGroup
 	)
+	tested := bar.labs(len(sources))
 	for i, src := range sources {
 		slots <- struct{}{}
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			defer func() { <-slots }()
-			all[i], errs[i] = a.testLab(ctx, src, opt, bar)
+			errs[i] = survived(src.lab.Name, func() (err error) {
+				all[i], err = a.testLab(ctx, src, opt, bar)
+				return err
+			})
+			tested()
 		}()
 	}
 	wg.Wait()
@@ -187,6 +195,16 @@ func (a *app) testEach(ctx context.Context, sources []*source, opt testOptions) 
 		}
 	}
 	return reports, errors.Join(errs...)
+}
+
+// survived calls f, and makes an error of a panic: the labs that are tested beside
+// this one have to be taken down, too.
+func survived(lab string, f func() error) error {
+	err := bug.Guard(f)
+	if bug.In(err) != nil {
+		return fmt.Errorf("test %s: %w", lab, err)
+	}
+	return err
 }
 
 // testLab tests one lab, and brings it up and takes it down for that if it does
@@ -202,8 +220,8 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 	if err != nil {
 		return nil, err
 	}
-	defer lock.Unlock()
-	have, plan, err := differences(ctx, k, src.want)
+	defer unlock(lock, &err)
+	have, plan, err := differences(ctx, k, src)
 	if err != nil {
 		return nil, err
 	}
@@ -217,27 +235,29 @@ func (a *app) testLab(ctx context.Context, src *source, opt testOptions, bar *pr
 			return nil, err
 		}
 		defer func() {
-			if opt.keep || opt.keepOnFailure && (err != nil || report.Failed+report.Errors > 0) {
-				bar.clear()
-				a.note("%s is kept; `nslab down %s` removes it", lab, lab)
+			if opt.keep || opt.keepOnFailure && (err != nil || report == nil || report.Failed+report.Errors > 0) {
+				bar.aside(func() { a.note("%s is kept; `nslab down %s` removes it", lab, lab) })
 				return
 			}
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownTime)
 			defer cancel()
-			_, downErr := a.remove(ctx, k, lab, bar)
+			_, downErr := a.remove(ctx, k, lab, joined(lab), bar)
 			err = errors.Join(err, downErr)
 		}()
 	}
 	o := opt.probe
 	o.Open = func(node string) (*netns.Handle, error) { return openNode(lab, node, src.lab) }
-	if tell := bar.of(lab + ": tests"); tell != nil {
-		o.Progress = func(done, total int, _ *probe.Case) { tell(done, total) }
-	}
+	o.Enter = func(node string) (*proc.Node, error) { return enterNode(lab, node, src.lab) }
+	doing := lab + ": tests"
+	o.Progress = bar.tests(doing)
+	defer bar.finish(doing)
+	s := scenario{app: a, k: k, bar: bar, src: src, ctx: ctx}
+	o.Change, o.Undo = s.change, s.undo
 	report, err = probe.Run(ctx, src.lab, o)
 	if report != nil && ctx.Err() != nil {
 		err = nil // the report has what was not finished, and why
 	}
-	return report, err
+	return report, errors.Join(err, s.err)
 }
 
 // runs reports whether any namespace of the lab's own is there.

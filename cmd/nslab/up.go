@@ -10,6 +10,8 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
+	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
@@ -33,7 +35,7 @@ reading the kernel back; on an error or Ctrl-C the lab returns to what it was.`,
 	cmd.Flags().BoolVar(&opt.KeepOnFailure, "keep-on-failure", false, "after an error leave what was made, for a look")
 	cmd.ValidArgsFunction = completeLab
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.onKernel(func(ctx context.Context, k *kernel.Kernel) error {
+		return a.onKernel(func(ctx context.Context, k *kernel.Kernel) (err error) {
 			src, err := a.find(ctx, cmd, argument(args), *name, k)
 			if err != nil {
 				return err
@@ -42,7 +44,14 @@ reading the kernel back; on an error or Ctrl-C the lab returns to what it was.`,
 			if err != nil {
 				return err
 			}
-			defer lock.Unlock()
+			defer unlock(lock, &err)
+			if lock.Stale { // what was begun then may be in namespaces that no file tells of
+				names, err := k.Joined(ctx, src.lab.Name, src.want.Externals())
+				if err != nil {
+					return err
+				}
+				src.want.Join(names)
+			}
 			bar := a.newProgress()
 			plan, err := a.up(ctx, k, src, opt, bar)
 			bar.clear()
@@ -64,14 +73,28 @@ reading the kernel back; on an error or Ctrl-C the lab returns to what it was.`,
 // that are given its name.
 func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netsetup.Options, bar *progress) (*netsetup.Plan, error) {
 	opt.Progress = bar.of(src.lab.Name)
+	opt.Save = func() error { return netsetup.SaveFile(src.lab.Name, fromAnywhere(src.lab.File), src.data) }
+	defer bar.finish(src.lab.Name)
 	src.want.Before = before(src)
-	plan, err := netsetup.Up(ctx, k, src.want, opt)
-	var failed *netsetup.RolledBackError
-	if err != nil && !(errors.As(err, &failed) && failed.Kept) {
-		return plan, err
+	processes, err := supervisor.List(ctx, src.lab.Name)
+	if err != nil {
+		return nil, err
 	}
-	return plan, errors.Join(err, netsetup.SaveFile(src.lab.Name, fromAnywhere(src.lab.File), src.data))
+	opt.Then = func(ctx context.Context, plan *netsetup.Plan) error { return runMachines(ctx, src, plan) }
+	opt.Undo = func(ctx context.Context) error { return undoMachines(ctx, src.lab.Name) }
+	plan, err := netsetup.Up(ctx, k, src.want, opt)
+	if err == nil {
+		plan.Processes = processLines(processes, src)
+	}
+	var failed *netsetup.RolledBackError
+	if errors.As(err, &failed) && failed.Kept {
+		err = errors.Join(err, opt.Save())
+	}
+	return plan, errors.Join(err, netns.Tidy(src.lab.Name+"."))
 }
+
+// unlock, deferred, gives a lock back and joins the error to *err.
+func unlock(lock *netsetup.Lock, err *error) { *err = errors.Join(*err, lock.Unlock()) }
 
 // before is what the running lab's last file asked for; nil where that is what
 // src asks for, or is not known.
@@ -84,7 +107,7 @@ func before(src *source) *netsetup.State {
 	if err != nil {
 		return nil
 	}
-	want, err := netsetup.Compile(lab)
+	want, err := netsetup.CompileMachines(lab)
 	if err != nil {
 		return nil
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"nslab/netsetup"
 )
 
 // validateReport is the JSON of `validate`.
@@ -44,11 +46,13 @@ its line and column. It needs no root and changes nothing.`,
 	cmd.Flags().BoolVar(&resolved, "resolved", false, "print the lab with every address and default filled in")
 	cmd.ValidArgsFunction = completeLab
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		src, err := a.find(context.Background(), cmd, argument(args), *name, nil)
+		lab, _, err := a.load(context.Background(), cmd, argument(args), *name, nil)
 		if err != nil {
 			return err
 		}
-		lab := src.lab
+		if _, err := netsetup.Compile(lab); err != nil {
+			return err
+		}
 		switch {
 		case resolved:
 			return lab.WriteYAML(a.stdout)

@@ -87,7 +87,7 @@ func (b *bench) run() error {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	for _, measure := range []func() error{b.measureUp, b.measureValidate, b.measureVersion, b.measureRules} {
+	for _, measure := range []func() error{b.measureUp, b.measureValidate, b.measureVersion, b.measureRules, b.measureMesh} {
 		if err := measure(); err != nil {
 			return err
 		}

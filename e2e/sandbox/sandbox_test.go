@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -71,6 +72,27 @@ var leaks = map[string]struct {
 	"mount": {func() error {
 		return unix.Mount("tmpfs", "/run/user", "tmpfs", 0, "")
 	}, "+ mount /run/user root / options rw,relatime: tmpfs"},
+	"neighbour": {func() error {
+		b := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "left"}}
+		if err := netlink.LinkAdd(b); err != nil {
+			return err
+		}
+		return netlink.NeighAdd(&netlink.Neigh{
+			LinkIndex: b.Index, State: netlink.NUD_PERMANENT, IP: net.IPv4(192, 0, 2, 9), HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 9},
+		})
+	}, "+ neighbour 192.0.2.9 lladdr 02:00:00:00:00:09 dev left\n"},
+	"goroutine": {func() error {
+		go func() { <-make(chan int) }()
+		return nil
+	}, "+ goroutine in nslab/e2e/sandbox.init.func"},
+	"descriptor": {func() error {
+		_, err := unix.Open("/proc/self/status", unix.O_RDONLY, 0)
+		return err
+	}, "+ open file /proc/"},
+	"socket": {func() error {
+		_, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+		return err
+	}, "+ open file socket\n"},
 	"file": {func() error {
 		return errors.Join(os.Mkdir("/run/nslab", 0o755), os.WriteFile("/run/nslab/left.lock", nil, 0o600))
 	}, "+ file /run/nslab/left.lock"},
@@ -329,6 +351,27 @@ func TestIsolated(t *testing.T) {
 	}
 	if os.Geteuid() != 0 {
 		t.Errorf("the user is %d, want 0", os.Geteuid())
+	}
+}
+
+// TestCgroups: those of this sandbox are told, however deep, and no others.
+func TestCgroups(t *testing.T) {
+	dir := t.TempDir()
+	for _, d := range []string{"nslab-0.1/lab/node", "other/nslab-0.1", "nslab-0.12/lab"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := &State{}
+	if err := s.cgroupsOf(dir, "nslab-0.1"); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"cgroup " + dir + "/nslab-0.1", "cgroup " + dir + "/nslab-0.1/lab", "cgroup " + dir + "/nslab-0.1/lab/node",
+		"cgroup " + dir + "/other/nslab-0.1",
+	}
+	if !slices.Equal(s.lines, want) {
+		t.Errorf("got %q, want %q", s.lines, want)
 	}
 }
 

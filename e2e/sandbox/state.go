@@ -16,11 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/cgroup"
 )
 
 // State is what can be left behind in the namespaces of this process: named
-// network namespaces, links, addresses, routes, rules, nftables' tables,
-// mounts, files in /run, processes.
+// network namespaces, links, addresses, routes, rules, fixed neighbours,
+// nftables' tables, mounts, control groups, files in /run, processes.
 type State struct {
 	lines []string // one thing each, sorted; the same one may be there twice
 }
@@ -45,11 +46,14 @@ func (s *State) Diff(other *State) []string {
 	return d
 }
 
+// Lines are what there is, sorted, one thing each.
+func (s *State) Lines() []string { return slices.Clone(s.lines) }
+
 // Snapshot reads the State of now.
 func Snapshot() (*State, error) {
 	s := &State{}
 	for _, read := range []func(*State) error{
-		namespaces, network, tables, mounts, runFiles, processes,
+		namespaces, network, tables, mounts, cgroups, runFiles, processes,
 	} {
 		if err := read(s); err != nil {
 			return nil, fmt.Errorf("snapshot: %w", err)
@@ -119,6 +123,15 @@ func network(s *State) error {
 			s.add("route %v type %d via %v dev %s nexthops %v table %d metric %d protocol %d",
 				r.Dst, r.Type, r.Gw, name[r.LinkIndex], r.MultiPath, r.Table, r.Priority, r.Protocol)
 		}
+		neighbors, err := dump("neighbours", func() ([]netlink.Neigh, error) { return netlink.NeighList(0, family) })
+		if err != nil {
+			return err
+		}
+		for _, n := range neighbors {
+			if n.State&netlink.NUD_PERMANENT != 0 {
+				s.add("neighbour %s lladdr %s dev %s", n.IP, n.HardwareAddr, name[n.LinkIndex])
+			}
+		}
 		rules, err := dump("rules", func() ([]netlink.Rule, error) { return netlink.RuleList(family) })
 		if err != nil {
 			return err
@@ -178,6 +191,42 @@ func mounts(s *State) error {
 		s.add("mount %s root %s options %s: %s", f[4], f[3], f[5], right)
 	}
 	return nil
+}
+
+// cgroups lists nslab's in every hierarchy that is mounted here. Others come and go
+// with what else the host does.
+func cgroups(s *State) error {
+	top, err := cgroup.Top()
+	if err != nil {
+		return err
+	}
+	info, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(info)) {
+		left, right, _ := strings.Cut(line, " - ")
+		if f := strings.Fields(left); len(f) > 4 && strings.HasPrefix(right, "cgroup") {
+			if err := s.cgroupsOf(f[4], top); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *State) cgroupsOf(mount, top string) error {
+	return filepath.WalkDir(mount, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENODEV):
+			return nil // it went meanwhile
+		case err != nil:
+			return err
+		case d.IsDir() && strings.Contains(strings.TrimPrefix(path, mount)+"/", "/"+top+"/"):
+			s.add("cgroup %s", path)
+		}
+		return nil
+	})
 }
 
 func runFiles(s *State) error {

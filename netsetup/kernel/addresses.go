@@ -86,6 +86,7 @@ func (p *parsedAddress) origin(link *linkInfo) netsetup.Origin {
 func (o *observer) addresses() error {
 	ns := &o.ns
 	var first int // of the family being read
+	var onLo []netip.Prefix
 	each := func(m message) error {
 		p, ok := parseAddress(m)
 		if !ok {
@@ -94,6 +95,9 @@ func (o *observer) addresses() error {
 		link := o.links.byIndex(p.index)
 		if link == nil {
 			return errStale
+		}
+		if link.index == loIndex {
+			onLo = append(onLo, p.address.Prefix)
 		}
 		if link.at < 0 || p.madeByKernel(link) {
 			return nil
@@ -112,6 +116,7 @@ func (o *observer) addresses() error {
 			return err
 		}
 	}
+	o.findLost(onLo)
 	return nil
 }
 

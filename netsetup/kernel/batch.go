@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/failpoint"
 )
 
 const (
@@ -65,7 +67,13 @@ func (b *batch) raw(op int, typ, flags uint16, payload []byte) {
 // flush sends what there is and waits for all the outcomes.
 func (b *batch) flush() {
 	if len(b.entries) > 0 {
-		b.exchange(b.entries, b.req.b, true)
+		err := failpoint.Around("kernel.batch", func() error {
+			b.exchange(b.entries, b.req.b, true)
+			return nil
+		})
+		if err != nil {
+			b.settleAll(b.entries, err)
+		}
 	}
 	b.req.b, b.entries = b.req.b[:0], b.entries[:0]
 }
@@ -111,15 +119,18 @@ func (b *batch) exchange(entries []entry, out []byte, again bool) {
 }
 
 // repeat sends a request again whose outcome was lost. That it was carried out
-// the first time shows in the refusal of the second, which is therefore none.
-// Were it another's doing, reading back would show it.
+// the first time shows in the refusal of the second (what is to be made is there,
+// what is to be deleted is not), which is therefore none. Were it another's doing,
+// reading back would show it.
 func (b *batch) repeat(e entry) {
 	out := b.req.b[e.start:e.end]
 	e.seq = b.s.nextSeq()
 	native.PutUint32(out[8:], e.seq)
+	// rtnetlink numbers its types in fours: new, delete, get, set.
+	deletes := native.Uint16(out[4:])&3 == unix.RTM_DELLINK&3
 	settle := b.settle
 	b.settle = func(op int, err error) {
-		if errors.Is(err, unix.EEXIST) {
+		if deletes && isGone(err) || !deletes && errors.Is(err, unix.EEXIST) {
 			err = nil
 		}
 		settle(op, err)

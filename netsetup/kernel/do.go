@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -31,7 +32,11 @@ func (k *Kernel) Do(ctx context.Context, ops []netsetup.Op) error {
 		return err
 	}
 	d.makeNamespaces()
-	d.deleteNamespaces()
+	if err := d.failures(); err != nil {
+		return err // nothing can be done in those that are not there
+	}
+	d.makeOwned()
+	d.deleteNamespaces(ctx)
 	if err := d.run(ctx); err != nil {
 		return errors.Join(err, d.failures())
 	}
@@ -44,7 +49,8 @@ type doing struct {
 	ops  []netsetup.Op
 	errs []error // by op
 
-	added, deleted []int // ops whose object is a namespace
+	added, deleted []int // ops whose object is a network namespace
+	owned          []int // those that make or end others
 	groups         []group
 	touchesLinks   bool
 }
@@ -67,6 +73,9 @@ func (d *doing) split() {
 			} else {
 				d.added = append(d.added, i)
 			}
+			continue
+		case *netsetup.Owned:
+			d.owned = append(d.owned, i)
 			continue
 		case *netsetup.Link:
 			d.touchesLinks = d.touchesLinks || op.Verb != netsetup.Change
@@ -122,10 +131,15 @@ func (d *doing) makeNamespaces() {
 		names[i] = d.ops[op].Object.(*netsetup.Namespace).Name
 		d.traceOp(op)
 	}
-	err := removeStale(names)
+	d.k.mu.Lock()
+	_, err := d.k.files(len(names))
+	d.k.mu.Unlock()
+	if err == nil {
+		err = removeStale(names)
+	}
 	var handles []*netns.Handle
 	if err == nil {
-		handles, err = netns.MakeEach(names, d.k.workers, func(i int) error {
+		handles, err = netns.MakeEachOwned(names, d.owner, d.k.workers, func(i int) error {
 			var err error
 			if socks[i], err = openSocket(); err != nil {
 				return err
@@ -165,7 +179,7 @@ func removeStale(names []string) error {
 	return netns.Delete(slices.DeleteFunc(stale, func(n string) bool { return !wanted[n] })...)
 }
 
-// setMark sets the alias on lo.
+// setMark sets the alias and the group of lo.
 func (k *Kernel) setMark(s *socket, namespace string) error {
 	in := k.buffers.Get().(*[]byte)
 	defer k.buffers.Put(in)
@@ -174,6 +188,7 @@ func (k *Kernel) setMark(s *socket, namespace string) error {
 	r, body := b.begin(0, unix.RTM_NEWLINK, 0, unix.SizeofIfInfomsg)
 	native.PutUint32(body[4:], loIndex)
 	r.bytes(unix.IFLA_IFALIAS, []byte(mark(namespace)))
+	r.u32(unix.IFLA_GROUP, netsetup.Group)
 	b.end()
 	b.flush()
 	return failed
@@ -184,19 +199,44 @@ func (k *Kernel) setMark(s *socket, namespace string) error {
 const loIndex = 1
 
 // deleteNamespaces lets go of all that are to go and takes their names away
-// together, so that the kernel frees them in one batch.
-func (d *doing) deleteNamespaces() {
+// together, so that the kernel frees them in one batch. One that is held by
+// others keeps its name: that is how it is found again.
+func (d *doing) deleteNamespaces(ctx context.Context) {
 	if len(d.deleted) == 0 {
 		return
 	}
-	names := make([]string, len(d.deleted))
+	ops := make(map[uint64]int, len(d.deleted)) // by inode
 	d.k.mu.Lock()
-	for i, op := range d.deleted {
-		names[i] = d.ops[op].Object.(*netsetup.Namespace).Name
-		d.k.forget(names[i])
-		d.traceOp(op)
+	for _, op := range d.deleted {
+		ns := d.ops[op].Object.(*netsetup.Namespace)
+		if sp := d.k.spaces[ns.Name]; sp != nil && sp.handle.Inode() == ns.Inode && isStill(sp) {
+			ops[ns.Inode] = op
+		} // else it went meanwhile, and what has its name is somebody else's
+		d.k.forget(ns.Name)
 	}
 	d.k.mu.Unlock()
+	holds, err := netns.Release(ctx, slices.Collect(maps.Keys(ops)))
+	if err != nil {
+		d.fail(d.deleted[0], err)
+		return
+	}
+	held := make(map[int]*netsetup.HeldError)
+	for _, h := range holds {
+		op := ops[h.Inode]
+		if held[op] == nil {
+			held[op] = &netsetup.HeldError{}
+			d.fail(op, held[op])
+		}
+		held[op].By = append(held[op].By, h.String())
+	}
+	var names []string
+	for _, op := range d.deleted {
+		ns := d.ops[op].Object.(*netsetup.Namespace)
+		if _, is := ops[ns.Inode]; is && held[op] == nil {
+			names = append(names, ns.Name)
+			d.traceOp(op)
+		}
+	}
 	if err := netns.Delete(names...); err != nil {
 		d.fail(d.deleted[0], err)
 	}
@@ -417,12 +457,17 @@ func (w *work) one(op int) error {
 		if o.Verb == netsetup.Delete {
 			return w.neighborRequest(op, x, unix.RTM_DELNEIGH, 0, 0)
 		}
+		if x.Proxy {
+			return w.neighborRequest(op, x, unix.RTM_NEWNEIGH, unix.NLM_F_CREATE, unix.NUD_PERMANENT)
+		}
 		return w.neighbor(op, x)
 	case *netsetup.FDBEntry:
 		if o.Verb == netsetup.Delete {
 			return w.fdbEntry(op, x, unix.RTM_DELNEIGH, 0)
 		}
 		return w.fdbEntry(op, x, unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_REPLACE)
+	case *netsetup.Qdisc:
+		return w.deleteQdisc(op, x)
 	case *netsetup.Sysctl:
 		w.flush()
 		if o.Verb == netsetup.Delete {

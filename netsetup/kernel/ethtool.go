@@ -3,22 +3,27 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
 )
 
-// offloads are the pairs of ethtool(8) commands for what `offloads: off`
-// switches off, in this order: with checksums and scatter-gather gone,
-// segmentation follows by itself.
-var offloads = [...]struct{ get, set uint32 }{
-	{unix.ETHTOOL_GTSO, unix.ETHTOOL_STSO},
-	{unix.ETHTOOL_GGSO, unix.ETHTOOL_SGSO},
-	{unix.ETHTOOL_GGRO, unix.ETHTOOL_SGRO},
-	{unix.ETHTOOL_GSG, unix.ETHTOOL_SSG},
-	{unix.ETHTOOL_GTXCSUM, unix.ETHTOOL_STXCSUM},
+// offloads are the pairs of ethtool(8) commands for each of netsetup.Offloads, in
+// the order in which they are switched off: with checksums and scatter-gather
+// gone, segmentation follows by itself. They are switched on the other way round.
+var offloads = [...]struct {
+	get, set uint32
+	of       func(f *netsetup.Offloads) *bool
+}{
+	{unix.ETHTOOL_GTSO, unix.ETHTOOL_STSO, func(f *netsetup.Offloads) *bool { return &f.TSO }},
+	{unix.ETHTOOL_GGSO, unix.ETHTOOL_SGSO, func(f *netsetup.Offloads) *bool { return &f.GSO }},
+	{unix.ETHTOOL_GGRO, unix.ETHTOOL_SGRO, func(f *netsetup.Offloads) *bool { return &f.GRO }},
+	{unix.ETHTOOL_GSG, unix.ETHTOOL_SSG, func(f *netsetup.Offloads) *bool { return &f.SG }},
+	{unix.ETHTOOL_GTXCSUM, unix.ETHTOOL_STXCSUM, func(f *netsetup.Offloads) *bool { return &f.TX }},
 }
 
 // ethtoolValue is struct ethtool_value, linux/ethtool.h.
@@ -43,32 +48,39 @@ func (s *socket) ethtool(link string, v *ethtoolValue) error {
 	return nil
 }
 
-// hasNoOffloads reports whether all offloads of a link are off.
-func (s *socket) hasNoOffloads(link string) (bool, error) {
+// offloads reads those of a link.
+func (s *socket) offloads(link string) (f netsetup.Offloads, err error) {
 	for _, o := range offloads {
 		v := ethtoolValue{cmd: o.get}
 		if err := s.ethtool(link, &v); err != nil {
-			return false, err
+			return f, err
 		}
-		if v.data != 0 {
-			return false, nil
-		}
+		*o.of(&f) = v.data != 0
 	}
-	return true, nil
+	return f, nil
 }
 
-// noOffloads switches them off, after the requests so far.
-func (w *work) noOffloads(op int, link string) {
+// setOffloads switches those of a link, after the requests so far.
+func (w *work) setOffloads(op int, l *netsetup.Link) {
 	w.flush()
+	var off, on []ethtoolValue
 	for _, o := range offloads {
-		if err := w.sp.sock.ethtool(link, &ethtoolValue{cmd: o.set}); err != nil {
+		if *o.of(l.Offloads) {
+			on = append(on, ethtoolValue{cmd: o.set, data: 1})
+		} else {
+			off = append(off, ethtoolValue{cmd: o.set})
+		}
+	}
+	slices.Reverse(on)
+	for _, v := range append(off, on...) {
+		if err := failpoint.Around("kernel.ethtool", func() error { return w.sp.sock.ethtool(l.Name, &v) }); err != nil {
 			w.settle(op, err)
 			return
 		}
 	}
 }
 
-// offloads reads those of the links of which they are wanted off, or were.
+// offloads reads those of the links of which any are wanted, or were.
 func (o *observer) offloads() error {
 	for _, n := range []*netsetup.Namespace{o.want, o.was} {
 		if n == nil {
@@ -84,21 +96,21 @@ func (o *observer) offloads() error {
 func (o *observer) offloadsOf(links []netsetup.Link) error {
 	for i := range links {
 		wanted := &links[i]
-		if wanted.NoOffloads == nil {
+		if wanted.Offloads == nil {
 			continue
 		}
 		info := o.links.byName(wanted.Name)
-		if info == nil || info.at < 0 || o.ns.Links[info.at].NoOffloads != nil {
+		if info == nil || info.at < 0 || o.ns.Links[info.at].Offloads != nil {
 			continue
 		}
-		off, err := o.sp.sock.hasNoOffloads(wanted.Name)
+		has, err := o.sp.sock.offloads(wanted.Name)
 		if errors.Is(err, unix.ENODEV) {
 			return errStale
 		}
 		if err != nil {
 			return fmt.Errorf("read offloads of %s: %w", wanted.Name, err)
 		}
-		o.ns.Links[info.at].NoOffloads = &off
+		o.ns.Links[info.at].Offloads = &has
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func everything() *netsetup.State {
 		},
 	}
 	eth0 := &r1.Links[1]
-	eth0.MAC, eth0.MTU, eth0.TxQueueLen, eth0.Alias, eth0.NoOffloads = mac(1), 1400, ptr(17), "to r2", ptr(true)
+	eth0.MAC, eth0.MTU, eth0.TxQueueLen, eth0.Alias, eth0.Offloads = mac(1), 1400, ptr(17), "to r2", &netsetup.Offloads{}
 	r1.Links[5].Index, r1.Links[5].MTU = 555, 9000
 	r1.Links[6].Index, r1.Links[6].MTU, r1.Links[6].Alias = 556, 9000, "same namespace"
 	r1.Links[6].Up = false
@@ -185,7 +185,7 @@ func TestEverything(t *testing.T) {
 		t.Errorf("bridge fdb does not have the entry:\n%s", out)
 	}
 	have := observe(t, k, want)
-	if off := linkOf(t, namespaceOf(t, have, "t.r1"), "eth0").NoOffloads; off == nil || !*off {
+	if off := linkOf(t, namespaceOf(t, have, "t.r1"), "eth0").Offloads; off == nil || *off != (netsetup.Offloads{}) {
 		t.Error("the offloads of eth0 are not off")
 	}
 	for _, name := range []string{"t.r1", "t.r2", "t.sw"} {

@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
@@ -80,7 +82,7 @@ func newLink(r *request, body []byte, l *netsetup.Link) {
 
 // needsFinish reports whether finishLink has anything to do.
 func needsFinish(l *netsetup.Link) bool {
-	return l.Alias != "" || l.NoOffloads != nil && *l.NoOffloads || l.Kind == netsetup.KindBridge && l.MTU != 0
+	return l.Alias != "" || l.Offloads != nil || l.Kind == netsetup.KindBridge && l.MTU != 0
 }
 
 // finishLink asks for what a creating request ignores: the alias, and the MTU
@@ -102,8 +104,8 @@ func (w *work) finishLink(op int, l *netsetup.Link) {
 		}
 		w.end()
 	}
-	if l.NoOffloads != nil && *l.NoOffloads {
-		w.noOffloads(op, l.Name)
+	if l.Offloads != nil {
+		w.setOffloads(op, l)
 	}
 }
 
@@ -122,6 +124,7 @@ func bridgeData(r *request, b, was *netsetup.Bridge) {
 	if was == nil {
 		was = &netsetup.Bridge{}
 	}
+	appendExtras(r, b.Extra, was.Extra, netsetup.BridgeExtras, bridgeAttrs[:])
 	for _, f := range []struct {
 		typ       uint16
 		want, has *int
@@ -146,8 +149,8 @@ func (w *work) changeLink(op int, l, was *netsetup.Link) error {
 		return err
 	}
 	w.changePort(op, l, was)
-	if l.NoOffloads != nil && *l.NoOffloads && (was.NoOffloads == nil || !*was.NoOffloads) {
-		w.noOffloads(op, l.Name)
+	if l.Offloads != nil && (was.Offloads == nil || *was.Offloads != *l.Offloads) {
+		w.setOffloads(op, l)
 	}
 	return nil
 }
@@ -162,10 +165,13 @@ func (w *work) changeOwn(op int, l, was *netsetup.Link) error {
 		}
 	}
 	r, body := w.begin(op, unix.RTM_NEWLINK, 0, unix.SizeofIfInfomsg)
+	flags, mask := changeFlags(l.Extra, was.Extra)
 	if l.Up != was.Up {
-		native.PutUint32(body[12:], unix.IFF_UP) // of these flags
-		native.PutUint32(body[8:], unix.IFF_UP*uint32(bit(l.Up)))
+		mask |= unix.IFF_UP
+		flags |= unix.IFF_UP * uint32(bit(l.Up))
 	}
+	native.PutUint32(body[12:], mask)
+	native.PutUint32(body[8:], flags)
 	r.str(unix.IFLA_IFNAME, l.Name)
 	if l.Origin == netsetup.Ours && was.Origin != netsetup.Ours {
 		r.u32(unix.IFLA_GROUP, netsetup.Group)
@@ -208,8 +214,11 @@ func (w *work) changePort(op int, l, was *netsetup.Link) {
 		has = nil
 	}
 	if has != nil && has.Isolated == l.Port.Isolated && has.Learning == l.Port.Learning && has.Hairpin == l.Port.Hairpin &&
-		!differs(l.Port.Cost, has.Cost) && !differs(l.Port.Priority, has.Priority) {
+		!differs(l.Port.Cost, has.Cost) && !differs(l.Port.Priority, has.Priority) && slices.Equal(has.Extra, l.Port.Extra) {
 		return
+	}
+	if has == nil {
+		has = &netsetup.Port{}
 	}
 	r, _ := w.begin(op, unix.RTM_NEWLINK, 0, unix.SizeofIfInfomsg)
 	r.str(unix.IFLA_IFNAME, l.Name)
@@ -225,6 +234,7 @@ func (w *work) changePort(op int, l, was *netsetup.Link) {
 	if l.Port.Priority != nil {
 		r.u16(unix.IFLA_BRPORT_PRIORITY, uint16(*l.Port.Priority))
 	}
+	appendExtras(r, l.Port.Extra, has.Extra, netsetup.PortExtras, portAttrs[:])
 	r.unnest(data)
 	r.unnest(info)
 	w.end()

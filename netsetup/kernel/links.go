@@ -19,7 +19,9 @@ type linkInfo struct {
 	peer    int32 // index of a veth's other end
 	netnsid int32 // the namespace of peer, as this one numbers it; -1: the same
 	foreign bool  // Origin Foreign
+	made    bool  // by nslab, and not yet given an alias
 	noARP   bool  // no neighbours are asked for: the kernel makes NOARP entries
+	conf    linkConf
 }
 
 // linkTable finds links by index.
@@ -92,6 +94,7 @@ func parseLink(m message) (p parsedLink, ok bool) {
 		return p, false
 	}
 	p.info = linkInfo{index: int32(native.Uint32(m.payload[4:])), at: -1, netnsid: -1}
+	p.info.conf.reset()
 	flags := native.Uint32(m.payload[8:])
 	p.info.noARP = flags&(unix.IFF_NOARP|unix.IFF_LOOPBACK) != 0
 	l := &p.link
@@ -128,12 +131,18 @@ func parseLink(m message) (p parsedLink, ok bool) {
 			p.info.netnsid = int32(a.u32())
 		case unix.IFLA_LINKINFO:
 			parseLinkInfo(l, a.nested())
+		case unix.IFLA_AF_SPEC:
+			p.info.conf.parse(a.nested())
 		}
+	}
+	if l.Kind != netsetup.KindLoopback {
+		l.Extra = linkExtras(flags)
 	}
 	if l.Kind == netsetup.KindVeth {
 		p.info.peer = lower
 	}
 	p.info.name = l.Name
+	p.info.made = p.group == netsetup.Group && l.Alias == ""
 	p.info.foreign = p.group != netsetup.Group && l.Kind != netsetup.KindLoopback && foreignKind(l.Kind)
 	return p, l.Name != ""
 }
@@ -160,10 +169,13 @@ func parseLinkInfo(l *netsetup.Link, info attrs) {
 
 // parseBridge reads a bridge's settings. With STP a bridge that is not the root
 // shows the times of the one that is, and nowhere its own (net/bridge/br_stp.c:
-// br_record_config_timeout_values): they are left out.
+// br_record_config_timeout_values); and while the topology changes, twice the
+// forward delay in the place of its ageing time (__br_set_topology_change): they
+// are left out.
 func parseBridge(data attrs) *netsetup.Bridge {
 	br := new(netsetup.Bridge)
 	var self, root []byte
+	changing := false
 	number := func(v uint32) *int { n := int(v); return &n }
 	for data.next() {
 		switch data.typ {
@@ -181,14 +193,21 @@ func parseBridge(data attrs) *netsetup.Bridge {
 			br.MaxAge = number(data.u32())
 		case unix.IFLA_BR_PRIORITY:
 			br.Priority = number(uint32(data.u16()))
+		case unix.IFLA_BR_TOPOLOGY_CHANGE:
+			changing = data.u8() != 0
 		case unix.IFLA_BR_BRIDGE_ID:
 			self = data.value
 		case unix.IFLA_BR_ROOT_ID:
 			root = data.value
+		default:
+			br.Extra = parseExtra(br.Extra, &data, netsetup.BridgeExtras, bridgeAttrs[:])
 		}
 	}
 	if br.STP && !bytes.Equal(self, root) {
 		br.ForwardDelay, br.HelloTime, br.MaxAge = nil, nil, nil
+	}
+	if br.STP && changing {
+		br.AgeingTime = nil
 	}
 	return br
 }
@@ -209,6 +228,8 @@ func parsePort(data attrs) *netsetup.Port {
 		case unix.IFLA_BRPORT_PRIORITY:
 			n := int(data.u16())
 			p.Priority = &n
+		default:
+			p.Extra = parseExtra(p.Extra, &data, netsetup.PortExtras, portAttrs[:])
 		}
 	}
 	return p

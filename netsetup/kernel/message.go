@@ -26,6 +26,8 @@ const (
 	fraSportMask     = 28     // FRA_SPORT_MASK, linux/fib_rules.h
 	fraDportMask     = 29     // FRA_DPORT_MASK
 	sizeofFibRuleHdr = 12     // struct fib_rule_hdr, linux/fib_rules.h
+	rtaNhID          = 30     // RTA_NH_ID, linux/rtnetlink.h
+	brportMAB        = 40     // IFLA_BRPORT_MAB, linux/if_link.h
 	attrTypeMask     = 0x3fff // NLA_TYPE_MASK, linux/netlink.h
 	sizeofRtGenmsg   = 1      // struct rtgenmsg
 )

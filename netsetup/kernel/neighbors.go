@@ -18,6 +18,13 @@ func neighborRequest(family uint8) *request {
 	return &r
 }
 
+// proxyRequest asks for the addresses that are answered for, of both families.
+func proxyRequest() *request {
+	r := neighborRequest(unix.AF_UNSPEC)
+	r.b[unix.SizeofNlMsghdr+10] = unix.NTF_PROXY
+	return r
+}
+
 // parsedNeighbor is one RTM_NEWNEIGH.
 type parsedNeighbor struct {
 	family uint8
@@ -80,6 +87,12 @@ func (p *parsedNeighbor) classify(link *linkInfo) (o netsetup.Origin, ok bool) {
 	switch {
 	case p.proto == netsetup.Protocol:
 		return netsetup.Ours, true
+	case p.proxy():
+		// They have no state.
+		if p.proto != 0 && p.proto != unix.RTPROT_BOOT && p.proto != unix.RTPROT_STATIC || link.foreign {
+			return netsetup.Foreign, true
+		}
+		return netsetup.Manual, true
 	case p.state&(unix.NUD_PERMANENT|unix.NUD_NOARP) == 0:
 		return 0, false // learned
 	case p.state&unix.NUD_NOARP != 0 && (link.noARP || !p.resolvable()):
@@ -99,11 +112,14 @@ func (p *parsedNeighbor) resolvable() bool {
 	return !p.ip.IsMulticast() && !p.ip.IsLoopback() && !p.ip.IsUnspecified() && !broadcast
 }
 
+// neighbors reads the entries of both tables: of neighbours, and of addresses
+// that the namespace answers for in their stead.
 func (o *observer) neighbors() error {
 	ns := &o.ns
-	return o.dump(o.reqs.neighbors, func() { ns.Neighbors = nil }, func(m message) error {
+	var first int // of the table being read
+	each := func(m message) error {
 		p, ok := parseNeighbor(m)
-		if !ok || !p.ip.IsValid() || p.flags&unix.NTF_PROXY != 0 {
+		if !ok || !p.ip.IsValid() {
 			return nil
 		}
 		link := o.links.byIndex(p.index)
@@ -112,25 +128,41 @@ func (o *observer) neighbors() error {
 		}
 		if origin, ok := p.classify(link); ok && link.at >= 0 {
 			ns.Neighbors = append(ns.Neighbors, netsetup.Neighbor{
-				Origin: origin, Link: link.name, IP: p.ip, MAC: p.mac, State: stateName(p.state),
+				Origin: origin, Link: link.name, IP: p.ip, MAC: p.mac, State: stateName(p.state), Proxy: p.proxy(),
 			})
 		}
 		return nil
-	})
+	}
+	for _, req := range []*request{o.reqs.neighbors, o.reqs.proxies} {
+		first = len(ns.Neighbors)
+		if err := o.dump(req, func() { ns.Neighbors = ns.Neighbors[:first] }, each); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
+func (p *parsedNeighbor) proxy() bool { return p.flags&unix.NTF_PROXY != 0 }
+
 // fdb reads the forwarding tables where there is a bridge: the entries that
-// bridge(8) calls static. Those with a VLAN are copies that the kernel makes.
+// bridge(8) calls static, and those it calls permanent but for the kernel's own,
+// of a link's MAC. Those with a VLAN are copies that the kernel makes.
 func (o *observer) fdb() error {
 	ns := &o.ns
+	macs := make(map[topology.MAC]bool, len(ns.Links))
+	for i := range ns.Links {
+		macs[ns.Links[i].MAC] = true
+	}
 	return o.dump(o.reqs.fdb, func() { ns.FDB = nil }, func(m message) error {
 		p, ok := parseNeighbor(m)
 		if !ok || p.family != unix.AF_BRIDGE || p.flags&unix.NTF_SELF != 0 || p.flags&unix.NTF_EXT_LEARNED != 0 ||
-			p.state != unix.NUD_NOARP || p.vlan {
+			p.vlan || p.state != unix.NUD_NOARP && (p.state != unix.NUD_PERMANENT || macs[p.mac]) {
 			return nil
 		}
 		if link := o.links.byIndex(p.index); link != nil && link.at >= 0 {
-			ns.FDB = append(ns.FDB, netsetup.FDBEntry{Origin: netsetup.Manual, Link: link.name, MAC: p.mac})
+			ns.FDB = append(ns.FDB, netsetup.FDBEntry{
+				Origin: netsetup.Manual, Link: link.name, MAC: p.mac, Local: p.state == unix.NUD_PERMANENT,
+			})
 		}
 		return nil
 	})
@@ -154,6 +186,9 @@ func (w *work) neighborRequest(op int, n *netsetup.Neighbor, typ, flags, state u
 	body[0] = family(n.IP)
 	native.PutUint32(body[4:], uint32(index))
 	native.PutUint16(body[8:], state)
+	if n.Proxy {
+		body[10] = unix.NTF_PROXY
+	}
 	r.addr(unix.NDA_DST, n.IP)
 	if typ == unix.RTM_NEWNEIGH {
 		if !n.MAC.IsZero() {
@@ -178,6 +213,9 @@ func (w *work) fdbEntry(op int, f *netsetup.FDBEntry, typ, flags uint16) error {
 	body[0] = unix.AF_BRIDGE
 	native.PutUint32(body[4:], uint32(index))
 	native.PutUint16(body[8:], unix.NUD_NOARP)
+	if f.Local {
+		native.PutUint16(body[8:], unix.NUD_PERMANENT)
+	}
 	body[10] = unix.NTF_MASTER
 	r.bytes(unix.NDA_LLADDR, f.MAC[:])
 	w.end()

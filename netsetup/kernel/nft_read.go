@@ -430,6 +430,8 @@ func (c *tableContent) addRule(a attrs) {
 		switch a.typ {
 		case unix.NFTA_RULE_CHAIN:
 			chain = a.str()
+		case unix.NFTA_RULE_HANDLE:
+			r.Handle = a.be64()
 		case unix.NFTA_RULE_EXPRESSIONS:
 			r.Exprs = expressions(&a)
 		case unix.NFTA_RULE_USERDATA:

@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -17,6 +18,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/kerneltest"
+	"nslab/netsetup/netns"
 	"nslab/netsetup/nft"
 )
 
@@ -167,7 +169,7 @@ func TestTablesInBulk(t *testing.T) {
 	start := time.Now()
 	_, err := netsetup.Up(t.Context(), k, want, netsetup.Options{})
 	ours := time.Since(start)
-	if err != nil && strings.Contains(err.Error(), "as root: sysctl -w net.core.wmem_max=") {
+	if limit := new(netns.LimitError); errors.As(err, &limit) && limit.Limit == "net.core.wmem_max" {
 		t.Skip(err)
 	}
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
+	"nslab/netsetup/netns"
 	"nslab/netsetup/nft"
 )
 
@@ -459,8 +461,10 @@ func (w *work) changeTables(ops []int) error {
 	}
 	t.bracket(nfnlMsgBatchEnd)
 	w.sp.nft.seq = t.seq
-	return t.send(w.sp.nft, w.in, func(p *part, err error) {
-		w.d.fail(p.op, p.refusal(err))
+	return failpoint.Around("kernel.nft", func() error {
+		return t.send(w.sp.nft, w.in, func(p *part, err error) {
+			w.d.fail(p.op, p.refusal(err))
+		})
 	})
 }
 
@@ -529,6 +533,34 @@ const sendOverhead = 4096
 // over the host.
 const wmemMax = "net.core.wmem_max"
 
+// SendBuffer is the net.core.wmem_max that those without privilege over the host
+// need for the rules of a lab; 0 where it has none. It is a little more than what
+// is needed, since interfaces have no indexes yet.
+func SendBuffer(want *netsetup.State) (uint64, error) {
+	most := 0
+	for i := range want.Namespaces {
+		var t transaction
+		for j := range want.Namespaces[i].Tables {
+			table := want.Namespaces[i].Tables[j]
+			content, err := table.Compile(func(string) (uint32, error) { return 1, nil })
+			if err != nil {
+				return 0, err
+			}
+			table.Content = content
+			t.remove(0, &table)
+			t.add(0, &table)
+		}
+		most = max(most, len(t.req.b))
+	}
+	if most == 0 {
+		return 0, nil
+	}
+	return uint64(most+sendOverhead+2*sizeofBracket+1) / 2, nil
+}
+
+// sizeofBracket is the size of the first and of the last message of a transaction.
+const sizeofBracket = unix.SizeofNlMsghdr + sizeofNfgenmsg
+
 // makeRoom makes the send buffer large enough for one message of n bytes.
 func (s *socket) makeRoom(n int) error {
 	need := n + sendOverhead
@@ -547,8 +579,12 @@ func (s *socket) makeRoom(n int) error {
 	if err != nil || size >= need {
 		return os.NewSyscallError("getsockopt", err)
 	}
-	return fmt.Errorf("the rules make a transaction of %d bytes, and without privilege over the host one may have %d\nhint: as root: sysctl -w %s=%d",
-		n, size-sendOverhead, wmemMax, (need+1)/2)
+	return &netns.LimitError{
+		Limit: wmemMax,
+		Value: fmt.Sprint(size / 2),
+		Hint:  fmt.Sprintf("raise it: sudo sysctl -w %s=%d", wmemMax, (need+1)/2),
+		Err:   fmt.Errorf("the rules make a transaction of %d bytes, and without privilege over the host one may have %d", n, size-sendOverhead),
+	}
 }
 
 // refusal says what part of its op the kernel refused.

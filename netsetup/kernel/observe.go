@@ -26,7 +26,8 @@ type requests struct {
 	addresses4, addresses6 *request
 	routes4, routes6       *request
 	rules                  *request
-	neighbors              *request
+	neighbors, proxies     *request
+	qdiscs                 *request
 	fdb                    *request
 }
 
@@ -37,6 +38,8 @@ func newRequests() requests {
 		routes4: routeRequest(unix.AF_INET), routes6: routeRequest(unix.AF_INET6),
 		rules:     ruleRequest(),
 		neighbors: neighborRequest(unix.AF_UNSPEC),
+		proxies:   proxyRequest(),
+		qdiscs:    qdiscRequest(),
 		fdb:       neighborRequest(unix.AF_BRIDGE),
 	}
 }
@@ -50,6 +53,7 @@ type observer struct {
 	ns    netsetup.Namespace  // what was read
 	links linkTable
 	alias string // of lo
+	group uint32 // of lo
 
 	netnsids []netnsid // those that were resolved
 
@@ -88,6 +92,9 @@ func (k *Kernel) Observe(ctx context.Context, want *netsetup.State) (*netsetup.S
 		return nil, err
 	}
 	if err := resolvePeers(list); err != nil {
+		return nil, err
+	}
+	if err := readOwned(want.Lab, list); err != nil {
 		return nil, err
 	}
 	state := &netsetup.State{Lab: want.Lab, Namespaces: make([]netsetup.Namespace, 0, len(list))}
@@ -194,7 +201,8 @@ func (k *Kernel) read(ctx context.Context, list []*observer) error {
 // read reads the namespace; the calling thread is inside.
 func (o *observer) read() error {
 	ns := &o.ns
-	ns.Addresses, ns.Routes, ns.Rules, ns.Neighbors, ns.FDB, ns.Sysctls = nil, nil, nil, nil, nil, nil
+	ns.Addresses, ns.LostAddresses, ns.Routes, ns.Rules = nil, nil, nil, nil
+	ns.Neighbors, ns.FDB, ns.Qdiscs, ns.Sysctls = nil, nil, nil, nil
 	if err := o.readLinks(); err != nil {
 		return err
 	}
@@ -210,7 +218,7 @@ func (o *observer) read() error {
 	if o.guest() {
 		o.wantedRoutes = routeKeys(o.want)
 	}
-	steps := []func() error{o.addresses, o.routes, o.rules, o.neighbors, o.sysctls, o.offloads, o.indexes}
+	steps := []func() error{o.addresses, o.routes, o.rules, o.neighbors, o.qdiscs, o.sysctls, o.offloads, o.indexes}
 	for _, l := range ns.Links {
 		if l.Kind == netsetup.KindBridge {
 			steps = append(steps, o.fdb)
@@ -227,7 +235,7 @@ func (o *observer) read() error {
 
 // stranger reports a namespace of a lab's name without the lab's mark.
 func (o *observer) stranger() bool {
-	return o.ns.Kind == netsetup.Own && o.alias != mark(o.ns.Name)
+	return o.ns.Kind == netsetup.Own && !marked(o.ns.Name, o.alias, o.group)
 }
 
 // ownersOnly leaves out the strangers; one that is in the way is an error.
@@ -264,7 +272,7 @@ func (o *observer) readLinks() error {
 			return nil
 		}
 		if p.link.Kind == netsetup.KindLoopback && p.info.index == loIndex {
-			o.alias = p.link.Alias
+			o.alias, o.group = p.link.Alias, p.group
 		}
 		if o.takeLink(&p) {
 			p.info.at = int32(len(ns.Links))
@@ -379,7 +387,7 @@ func (o *observer) concernsRule(r *netsetup.Rule) bool {
 // clone copies the requests, whose sequence numbers are written when they are
 // sent.
 func (r requests) clone() requests {
-	for _, p := range []**request{&r.links, &r.addresses4, &r.addresses6, &r.routes4, &r.routes6, &r.rules, &r.neighbors, &r.fdb} {
+	for _, p := range []**request{&r.links, &r.addresses4, &r.addresses6, &r.routes4, &r.routes6, &r.rules, &r.neighbors, &r.proxies, &r.qdiscs, &r.fdb} {
 		*p = &request{b: append([]byte(nil), (*p).b...)}
 	}
 	return r

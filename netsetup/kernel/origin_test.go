@@ -46,6 +46,7 @@ func TestOrigins(t *testing.T) {
 		ip -n t.a neigh add 10.0.0.63 lladdr 02:00:00:00:00:63 dev eth0 nud permanent protocol bird
 		ip -n t.a neigh add fd00::60 lladdr 02:00:00:00:00:60 dev eth0 nud permanent
 		ip -n t.a neigh add proxy 10.0.0.70 dev eth0
+		ip -n t.a neigh add proxy 10.0.0.71 dev eth0 protocol bird
 		ip -n t.a link add br9 type bridge
 		ip -n t.a link add v0 type veth peer name v1 netns t.b
 		ip -n t.a link set v0 master br9
@@ -80,6 +81,7 @@ func TestOrigins(t *testing.T) {
 	wantLines := strings.Split(strings.TrimSpace(`
 foreign address 10.0.0.51/24 dev eth0
 foreign neighbor 10.0.0.63
+foreign neighbor 10.0.0.71
 foreign route 10.3.0.0/16 via 10.0.0.9 dev eth0
 foreign route 10.4.0.0/16 via 10.0.0.9 dev eth0
 foreign route 10.7.0.0/16 nexthop via 10.0.0.8 dev eth0 weight 1 nexthop via 10.0.0.9 dev eth0 weight 1
@@ -93,6 +95,7 @@ manual link br9
 manual link v0
 manual neighbor 10.0.0.60
 manual neighbor 10.0.0.62
+manual neighbor 10.0.0.70
 manual neighbor fd00::60
 manual route 10.1.0.0/16 via 10.0.0.9 dev eth0
 manual route 10.2.0.0/16 via 10.0.0.9 dev eth0

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"errors"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -18,7 +17,7 @@ const noNetnsid = -1
 // number means is asked through the namespace's own socket, once.
 type peers struct {
 	marked map[string]*observer // own namespaces, by their mark
-	guests []*observer
+	others []*observer          // guests, and own ones whose mark somebody wrote over
 	in     []byte
 }
 
@@ -48,10 +47,10 @@ func resolvePeers(list []*observer) error {
 		in:     make([]byte, answerSize),
 	}
 	for _, o := range list {
-		if o.guest() {
-			p.guests = append(p.guests, o)
+		if o.guest() || o.alias != mark(o.ns.Name) {
+			p.others = append(p.others, o)
 		} else {
-			p.marked[mark(o.ns.Name)] = o
+			p.marked[o.alias] = o
 		}
 	}
 	for _, o := range list {
@@ -65,9 +64,26 @@ func resolvePeers(list []*observer) error {
 				return err
 			}
 			o.ns.Links[l.at].Peer = end
+			p.adopt(o, end)
 		}
 	}
 	return nil
+}
+
+// adopt takes a link in a guest for the lab's that nslab made together with one in
+// a namespace of the lab, and did not come to mark.
+func (p *peers) adopt(o *observer, end netsetup.Endpoint) {
+	if o.guest() {
+		return
+	}
+	for _, g := range p.others {
+		if !g.guest() || g.ns.Name != end.Namespace {
+			continue
+		}
+		if l := g.links.byName(end.Link); l != nil && l.made && l.at >= 0 {
+			g.ns.Links[l.at].Origin = netsetup.Ours
+		}
+	}
 }
 
 func (p *peers) otherEnd(o *observer, l *linkInfo) (netsetup.Endpoint, error) {
@@ -109,14 +125,14 @@ func (p *peers) resolve(o *observer, id int32) (*observer, error) {
 }
 
 func (p *peers) ask(o *observer, id int32) (*observer, error) {
-	alias, err := o.sp.sock.loAlias(id, p.in)
+	alias, _, err := o.sp.sock.loMark(id, p.in)
 	if err != nil {
 		return nil, err
 	}
 	if other := p.marked[alias]; other != nil {
 		return other, nil
 	}
-	for _, g := range p.guests {
+	for _, g := range p.others {
 		n, err := o.sp.sock.netnsid(g.sp.handle.FD(), p.in)
 		if err != nil {
 			return nil, err
@@ -128,10 +144,10 @@ func (p *peers) ask(o *observer, id int32) (*observer, error) {
 	return nil, nil
 }
 
-// loAlias gives the alias of lo in the namespace that the socket's own knows as
-// id (noNetnsid: its own); "" where there is none, or no such namespace any
-// more.
-func (s *socket) loAlias(id int32, in []byte) (string, error) {
+// loMark gives the alias and the group of lo in the namespace that the socket's
+// own knows as id (noNetnsid: its own); nothing where there is no such namespace
+// any more.
+func (s *socket) loMark(id int32, in []byte) (alias string, group uint32, err error) {
 	var r request
 	native.PutUint32(r.begin(unix.RTM_GETLINK, 0, s.nextSeq(), unix.SizeofIfInfomsg)[4:], loIndex)
 	r.u32(unix.IFLA_EXT_MASK, filterSkipStats)
@@ -141,13 +157,13 @@ func (s *socket) loAlias(id int32, in []byte) (string, error) {
 	r.end()
 	m, err := s.ask(r.b, in)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENODEV) {
-		return "", nil
+		return "", 0, nil
 	}
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	p, _ := parseLink(m)
-	return p.link.Alias, nil
+	return p.link.Alias, p.group, nil
 }
 
 // netnsid gives the number by which the socket's namespace knows the one that
@@ -167,14 +183,4 @@ func (s *socket) netnsid(fd int, in []byte) (int32, error) {
 		}
 	}
 	return noNetnsid, nil
-}
-
-// labOf gives the lab that a mark on lo names.
-func labOf(alias string) (lab string, ok bool) {
-	name, ok := strings.CutPrefix(alias, netsetup.AliasPrefix)
-	if !ok {
-		return "", false
-	}
-	lab, _, ok = strings.Cut(name, ".")
-	return lab, ok && lab != ""
 }

@@ -93,6 +93,8 @@ func parseRoute(m message, links linkTable) (p parsedRoute, ok bool) {
 			for x := a.nested(); x.next(); {
 				if x.typ == unix.RTAX_MTU {
 					rt.MTU = int(x.u32())
+				} else {
+					rt.Other = true
 				}
 			}
 		case unix.RTA_OIF:
@@ -106,6 +108,8 @@ func parseRoute(m message, links linkTable) (p parsedRoute, ok bool) {
 		case unix.RTA_CACHEINFO:
 			// struct rta_cacheinfo: the third field is rta_expires.
 			p.expires = len(a.value) >= 12 && native.Uint32(a.value[8:]) != 0
+		case unix.RTA_ENCAP, unix.RTA_FLOW, rtaNhID:
+			rt.Other = true
 		case unix.RTA_EXPIRES:
 			p.expires = true
 		}
@@ -185,8 +189,12 @@ func (p *parsedRoute) origin() netsetup.Origin {
 func (o *observer) routes() error {
 	ns := &o.ns
 	var first int // of the family being read
+	var own []kernelRoute
 	each := func(m message) error {
 		proto, ok := routeProtocol(m)
+		if proto == unix.RTPROT_KERNEL && !o.guest() {
+			own = appendKernelRoute(own, m)
+		}
 		if !ok || o.guest() && proto != netsetup.Protocol && len(o.wantedRoutes) == 0 {
 			return nil
 		}
@@ -206,9 +214,13 @@ func (o *observer) routes() error {
 	}
 	for _, req := range []*request{o.reqs.routes4, o.reqs.routes6} {
 		first = len(ns.Routes)
-		if err := o.dump(req, func() { ns.Routes = ns.Routes[:first] }, each); err != nil {
+		firstOwn := len(own)
+		if err := o.dump(req, func() { ns.Routes, own = ns.Routes[:first], own[:firstOwn] }, each); err != nil {
 			return err
 		}
+	}
+	if !o.guest() {
+		o.findStranded(own)
 	}
 	return nil
 }

@@ -6,6 +6,10 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/netns"
+
+	"nslab/netsetup"
 )
 
 const (
@@ -39,7 +43,7 @@ func openSocket() (*socket, error) { return openNetlink(unix.NETLINK_ROUTE) }
 func openNetlink(protocol int) (*socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
-		return nil, os.NewSyscallError("open a netlink socket", err)
+		return nil, os.NewSyscallError("open a netlink socket", netns.Limit(err))
 	}
 	s := &socket{fd: fd}
 	if err := s.configure(); err != nil {
@@ -87,7 +91,7 @@ func (s *socket) send(b []byte) error {
 }
 
 // errNoAnswer says that the kernel was silent for answerTimeout.
-var errNoAnswer = fmt.Errorf("no answer from the kernel within %d s", answerTimeout)
+var errNoAnswer = fmt.Errorf("%w within %d s", netsetup.ErrNoAnswer, answerTimeout)
 
 // receive reads the next answer into buf.
 func (s *socket) receive(buf []byte) ([]byte, error) {

@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
+	"nslab/netsetup/netns"
 )
 
 // sysctls is the open folders of one namespace's settings. Those below net are
@@ -49,7 +51,7 @@ func (s *sysctls) folder(p *procs, path string) (sysctlFolder, error) {
 	}
 	fd, err := unix.Openat(s.root, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return sysctlFolder{}, err
+		return sysctlFolder{}, netns.Limit(err)
 	}
 	f := sysctlFolder{path, fd}
 	s.folders = append(s.folders, f)
@@ -102,7 +104,10 @@ func (s *sysctls) write(p *procs, set *netsetup.Sysctl) error {
 	if err != nil {
 		return err
 	}
-	_, err = unix.Write(fd, append([]byte(set.Value), '\n'))
+	err = failpoint.Around("kernel.sysctl", func() error {
+		_, err := unix.Write(fd, append([]byte(set.Value), '\n'))
+		return err
+	})
 	return errors.Join(err, unix.Close(fd))
 }
 
@@ -113,6 +118,12 @@ func (o *observer) sysctls() error {
 	names := o.settings()
 	list := make([]netsetup.Sysctl, 0, len(names))
 	for _, s := range names {
+		if value, known, there := o.links.setting(s.Name, s.Value); known {
+			if there {
+				list = append(list, netsetup.Sysctl{Name: s.Name, Value: value})
+			}
+			continue
+		}
 		value, err := o.sp.sysctls.read(o.procs, s.Name, s.Value, o.in)
 		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EIO) {
 			continue

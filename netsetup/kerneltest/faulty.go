@@ -16,6 +16,9 @@ type Faulty struct {
 	FailAt int
 	// Instead, if not nil, is called instead of failing: to end a context, say.
 	Instead func()
+	// Silent is that the op is done, and the rest as well, and nothing answered:
+	// netsetup.ErrNoAnswer.
+	Silent bool
 	// Done counts the ops so far.
 	Done int
 }
@@ -26,6 +29,12 @@ func (f *Faulty) Do(ctx context.Context, ops []netsetup.Op) error {
 	f.Done += len(ops)
 	if at < 0 || at >= len(ops) {
 		return f.Kernel.Do(ctx, ops)
+	}
+	if f.Silent {
+		if err := f.Kernel.Do(ctx, ops); err != nil {
+			return err
+		}
+		return &netsetup.OpError{Op: ops[at], Err: netsetup.ErrNoAnswer}
 	}
 	if err := f.Kernel.Do(ctx, slices.Clone(ops[:at])); err != nil {
 		return err

@@ -21,6 +21,7 @@ func Suite(t *testing.T, k netsetup.Kernel, lab string, seed uint64, steps, faul
 	})
 	t.Run("walk", func(t *testing.T) { walk(t, k, lab, seed, steps) })
 	t.Run("failures", func(t *testing.T) { failures(t, k, lab, seed, faults) })
+	t.Run("silence", func(t *testing.T) { silence(t, k, lab, seed, faults/4) })
 	t.Run("down", func(t *testing.T) { down(t, k, lab) })
 }
 
@@ -147,6 +148,26 @@ func failOnce(t *testing.T, k netsetup.Kernel, want, before *netsetup.State, at 
 	if runs := want.Before; runs != nil {
 		if rest := diff(t, observe(t, k, runs), runs); !rest.Empty() {
 			t.Errorf("after the rollback the lab is not what it was:\n%s", commands(rest))
+		}
+	}
+}
+
+// silence loses the answer to one op. Up has to look before it does anything
+// again, and to succeed.
+func silence(t *testing.T, k netsetup.Kernel, lab string, seed uint64, faults int) {
+	rng := Rand(seed + 2)
+	for try := range faults {
+		want := RandomState(rng, lab)
+		plan := diff(t, observe(t, k, want), want)
+		if len(plan.Ops) == 0 {
+			continue
+		}
+		f := &Faulty{Kernel: k, FailAt: 1 + rng.IntN(len(plan.Ops)), Silent: true}
+		if _, err := netsetup.Up(t.Context(), f, want, netsetup.Options{}); err != nil {
+			t.Fatalf("try %d: no answer to op %d: %v", try, f.FailAt, err)
+		}
+		if rest := diff(t, observe(t, k, want), want); !rest.Empty() {
+			t.Fatalf("try %d: no answer to op %d; it is left to do:\n%s", try, f.FailAt, commands(rest))
 		}
 	}
 }

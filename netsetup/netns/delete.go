@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/failpoint"
 )
 
 // unmounters is how many unmounts are under way at once. Each waits for an RCU
@@ -15,9 +18,9 @@ import (
 const unmounters = 8
 
 // Delete takes namespaces away from Dir, all together, and the empty plain files
-// that a crash leaves there; with the last of all, Dir goes, where Make made it. A name that is not there is no error; something
-// else of that name is an error and stays as it is. Who still has a namespace
-// open, or runs in it, keeps it.
+// that a crash leaves there; with the last of all, Dir goes, where Make made it. A
+// name that is not there is no error; something else of that name is an error and
+// stays as it is. Who still has a namespace open, or runs in it, keeps it.
 func Delete(names ...string) error {
 	errs := make([]error, len(names))
 	err := spread(len(names), unmounters, func(i int) bool {
@@ -26,8 +29,32 @@ func Delete(names ...string) error {
 		}
 		return true
 	})
-	removeDir()
-	return errors.Join(append(errs, err)...)
+	return errors.Join(append(errs, err, Tidy(""))...)
+}
+
+// Tidy removes what a crash of this program can leave in the place of
+// namespaces whose names begin with prefix: the files that Make had not yet
+// mounted them on, or Delete no longer. Where nothing is in Dir then, and Make
+// made it, it goes as well. It must not run beside a Make of such names.
+func Tidy(prefix string) error {
+	var errs []error
+	if prefix != "" {
+		names, err := Unfinished(prefix)
+		errs = append(errs, err)
+		for _, name := range names {
+			errs = append(errs, deleteOne(name))
+		}
+	}
+	return errors.Join(append(errs, removeDir())...)
+}
+
+// Unfinished gives the names of those of Stale whose files Make made.
+func Unfinished(prefix string) ([]string, error) {
+	names, err := Names(prefix)
+	return slices.DeleteFunc(names, func(name string) bool {
+		var st unix.Stat_t
+		return unix.Lstat(Dir+"/"+name, &st) != nil || st.Mode != unix.S_IFREG|fileMode || st.Size != 0
+	}), err
 }
 
 func deleteOne(name string) error {
@@ -35,6 +62,11 @@ func deleteOne(name string) error {
 	if err != nil {
 		return err
 	}
+	return unpublish(path)
+}
+
+// unpublish takes away what is mounted at path, and the file below.
+func unpublish(path string) error {
 	// Mounts can be stacked.
 	for {
 		kind, err := lookAt(path)
@@ -44,15 +76,23 @@ func deleteOne(name string) error {
 		case err != nil:
 			return err
 		case kind == plain:
-			if err := unix.Unlink(path); err != nil && err != unix.ENOENT {
-				return &fs.PathError{Op: "unlink", Path: path, Err: err}
+			return failpoint.Around("netns.unlink", func() error {
+				if err := unix.Unlink(path); err != nil && err != unix.ENOENT {
+					return &fs.PathError{Op: "unlink", Path: path, Err: err}
+				}
+				return nil
+			})
+		}
+		err = failpoint.Around("netns.unmount", func() error {
+			// EINVAL: somebody else unmounted it meanwhile.
+			err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+			if err != nil && err != unix.EINVAL && err != unix.ENOENT {
+				return mountError(&fs.PathError{Op: "unmount", Path: path, Err: err})
 			}
 			return nil
-		}
-		// EINVAL: somebody else unmounted it meanwhile.
-		err = unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-		if err != nil && err != unix.EINVAL && err != unix.ENOENT {
-			return mountError(&fs.PathError{Op: "unmount", Path: path, Err: err})
+		})
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -91,6 +131,26 @@ func lookAt(path string) (entry, error) {
 		return 0, notOurs
 	}
 	return plain, nil
+}
+
+// Count is how many network namespaces can be seen: those of processes, and those
+// under Dir.
+func Count() (uint64, error) {
+	seen := map[uint64]bool{}
+	var st unix.Stat_t
+	names, err := Names("")
+	for _, name := range names {
+		if unix.Stat(Dir+"/"+name, &st) == nil {
+			seen[st.Ino] = true
+		}
+	}
+	pids, err2 := processIDs()
+	for _, pid := range pids {
+		if unix.Stat(fmt.Sprintf("/proc/%d/ns/net", pid), &st) == nil {
+			seen[st.Ino] = true
+		}
+	}
+	return uint64(len(seen)), errors.Join(err, err2)
 }
 
 // List gives the names of the namespaces under Dir that begin with prefix,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -45,8 +46,8 @@ func (e *PrivilegeError) Unwrap() error { return e.Err }
 // Is makes every PrivilegeError an ErrPrivilege.
 func (e *PrivilegeError) Is(target error) bool { return target == ErrPrivilege }
 
-// sysctl reads a setting of the host; "" where there is none.
-func sysctl(name string) string {
+// Sysctl reads a setting of the host; "" where there is none.
+func Sysctl(name string) string {
 	b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
 	if err != nil {
 		return ""
@@ -55,24 +56,46 @@ func sysctl(name string) string {
 }
 
 func sysctlLimit(name string, err error) error {
+	value := Sysctl(name)
+	n, _ := strconv.ParseUint(value, 10, 32)
 	return &LimitError{
 		Limit: name,
-		Value: sysctl(name),
-		Hint:  "raise it: sysctl -w " + name + "=NUMBER",
+		Value: value,
+		Hint:  fmt.Sprintf("raise it: sudo sysctl -w %s=%d", name, max(2*n, enough)),
 		Err:   err,
 	}
 }
 
-// limit turns the errors of open(2) that come from limits into a LimitError.
-func limit(err error) error {
+// enough is what a limit is advised to be raised to at least.
+const enough = 65536
+
+// NoSpace turns the error of a file to be written into a *LimitError where the
+// file system of dir is full: of bytes or, with some free, of files.
+func NoSpace(dir string, err error) error {
+	var fs unix.Statfs_t
+	if !errors.Is(err, unix.ENOSPC) || unix.Statfs(dir, &fs) != nil {
+		return Limit(err)
+	}
+	if fs.Files > 0 && fs.Ffree == 0 {
+		return &LimitError{Limit: "files in " + dir, Value: strconv.FormatUint(fs.Files, 10),
+			Hint: fmt.Sprintf("remove some, or, if it is a tmpfs, raise it: sudo mount -o remount,nr_inodes=%d %s", max(2*fs.Files, enough), dir), Err: err}
+	}
+	size := fs.Blocks * uint64(fs.Bsize) >> 10
+	return &LimitError{Limit: "space in " + dir, Value: fmt.Sprintf("%d KiB", size),
+		Hint: fmt.Sprintf("free some, or, if it is a tmpfs, raise it: sudo mount -o remount,size=%dk %s", max(2*size, enough), dir), Err: err}
+}
+
+// Limit turns the errors of open(2) and socket(2) that come from limits into a
+// *LimitError; others come back as they are.
+func Limit(err error) error {
 	switch {
 	case errors.Is(err, unix.EMFILE):
 		var r unix.Rlimit
-		value := "unknown"
-		if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil {
-			value = fmt.Sprint(r.Cur)
+		if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+			return err
 		}
-		return &LimitError{Limit: "open files of a process", Value: value, Hint: "raise it: ulimit -Hn NUMBER, as root", Err: err}
+		b := Bound{Name: "open files of a process", Value: r.Cur, Raise: "ulimit -n NUMBER, beyond the hard limit as root or in /etc/security/limits.conf"}
+		return b.reached(err)
 	case errors.Is(err, unix.ENFILE):
 		return sysctlLimit("fs.file-max", err)
 	}
@@ -87,7 +110,7 @@ func unshareError(err error) error {
 	case errors.Is(err, unix.EPERM):
 		return needRoot("making a network namespace is not permitted", err)
 	}
-	return limit(err)
+	return Limit(err)
 }
 
 // mountError explains why a namespace could not be published, see mount(2).
@@ -118,9 +141,9 @@ func UserNamespaceError(err error) error {
 	hint := "run it as root; in a container, give that CAP_SYS_ADMIN and CAP_NET_ADMIN (docker run --privileged)"
 	if os.Geteuid() != 0 {
 		switch {
-		case sysctl("kernel.unprivileged_userns_clone") == "0": // Debian's
+		case Sysctl("kernel.unprivileged_userns_clone") == "0": // Debian's
 			hint = "allow it: sudo sysctl -w kernel.unprivileged_userns_clone=1"
-		case sysctl("kernel.apparmor_restrict_unprivileged_userns") == "1": // Ubuntu's
+		case Sysctl("kernel.apparmor_restrict_unprivileged_userns") == "1": // Ubuntu's
 			hint = "allow it: sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0, or give this program an AppArmor profile with the rule \"userns,\""
 		}
 	}

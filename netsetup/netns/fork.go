@@ -1,8 +1,6 @@
 package netns
 
 import (
-	"fmt"
-	"os"
 	"runtime"
 	"syscall"
 	"unsafe"
@@ -10,95 +8,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forkCall is a way into other namespaces, as the child of fork takes it.
-// setns(2) into a user namespace is refused to a process with several threads,
-// as every Go program is, and only a fresh child has one.
-type forkCall struct {
-	user, mnt, net int // descriptors of the namespaces
-	cwd            int // of the current directory, should its path not be there
-	report         int // where the child writes why it failed: step and errno
-	cwdPath, exe   *byte
-	argv, env      **byte
-	mask           unix.Sigset_t // the signals blocked before
+// walk is a way as the child of fork takes it.
+type walk struct {
+	calls   *call
+	count   uintptr
+	program *program
+	forked  bool
+	out     uintptr       // where a child writes what became of it
+	mask    unix.Sigset_t // the signals blocked before
+
+	report
 }
 
-// The steps of the child that can fail.
-const (
-	stepUser = iota
-	stepMount
-	stepNet
-	stepDir
-	stepExec
-)
-
-var stepNames = [...]string{
-	stepUser:  "enter the user namespace",
-	stepMount: "enter the mount namespace",
-	stepNet:   "enter the network namespace",
-	stepDir:   "change to the current directory",
-	stepExec:  "run this program again",
+// report says where a walk ended.
+type report struct {
+	at    uintptr // which call; reportForked
+	errno uintptr // or the number of the child
+	path  uintptr // which of the program's
+	found uintptr // the path is there and may be run
 }
 
-// startInside runs this very program, with args and env, in the namespaces of h.
-// It has this one's standard files, terminal, process group and current
-// directory. The calling goroutine must be locked to its thread, whose end sends
-// SIGTERM to the child.
-func startInside(h *holder, args, env []string) (pid int, err error) {
-	c := forkCall{user: h.user, mnt: h.mnt, net: h.net}
-	if c.cwd, err = unix.Open(".", unix.O_PATH|unix.O_CLOEXEC, 0); err != nil {
-		return 0, fmt.Errorf("open the current directory: %w", limit(err))
-	}
-	defer unix.Close(c.cwd)
-	path, err := os.Getwd()
-	if err != nil {
-		path = "" // it was removed; the descriptor still leads there
-	}
-	if c.cwdPath, err = unix.BytePtrFromString(path); err != nil {
-		return 0, err
-	}
-	if c.exe, err = unix.BytePtrFromString("/proc/self/exe"); err != nil {
-		return 0, err
-	}
-	argv, err := syscall.SlicePtrFromStrings(args)
-	if err != nil {
-		return 0, fmt.Errorf("arguments: %w", err)
-	}
-	envv, err := syscall.SlicePtrFromStrings(env)
-	if err != nil {
-		return 0, fmt.Errorf("environment: %w", err)
-	}
-	c.argv, c.env = &argv[0], &envv[0]
+const reportForked = ^uintptr(0)
 
-	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return 0, limit(err)
-	}
-	defer unix.Close(pipe[0])
-	c.report = pipe[1]
-	pid, err = fork(&c)
-	unix.Close(pipe[1])
-	if err != nil {
-		return 0, fmt.Errorf("fork: %w", err)
-	}
-	// The pipe ends without a word when the child runs the program.
-	var failure [2]int32
-	raw := unsafe.Slice((*byte)(unsafe.Pointer(&failure)), unsafe.Sizeof(failure))
-	for {
-		n, err := unix.Read(pipe[0], raw)
-		if err == unix.EINTR {
-			continue
-		}
-		if err == nil && n == len(raw) {
-			unix.Wait4(pid, nil, 0, nil)
-			return 0, fmt.Errorf("%s: %w", stepNames[failure[0]], syscall.Errno(failure[1]))
-		}
-		return pid, nil
-	}
+const atCwd = ^uintptr(99) // unix.AT_FDCWD
+
+// program is the end of a way.
+type program struct {
+	paths, dirs *uintptr // each a string; its directory, nil where that does not matter
+	count       uintptr
+	argv, env   **byte
 }
 
 // fork blocks all signals around the fork, so that no handler of the Go runtime
 // runs in the child.
-func fork(c *forkCall) (pid int, err error) {
+func fork(c *walk) (pid int, err error) {
 	syscall.ForkLock.Lock()
 	defer syscall.ForkLock.Unlock()
 	var all unix.Sigset_t
@@ -108,6 +51,7 @@ func fork(c *forkCall) (pid int, err error) {
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &c.mask); err != nil {
 		return 0, err
 	}
+	c.forked = true
 	p, errno := forkInto(c)
 	runtime.KeepAlive(c)
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &c.mask, nil); err != nil {
@@ -125,15 +69,27 @@ func fork(c *forkCall) (pid int, err error) {
 //go:nosplit
 //go:norace
 //go:noinline
-func forkInto(c *forkCall) (pid uintptr, errno syscall.Errno) {
+func forkInto(c *walk) (pid uintptr, errno syscall.Errno) {
 	pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
 	if errno != 0 || pid != 0 {
 		return pid, errno
 	}
+	resetSignals()
+	c.run()
+	c.tell()
+	for {
+		syscall.RawSyscall6(syscall.SYS_EXIT_GROUP, 1, 0, 0, 0, 0, 0)
+	}
+}
 
-	// Handlers of the runtime must not run here once signals are unblocked;
-	// what is ignored stays so. The handler is the first word of the kernel's
-	// struct sigaction, whose size is at most this.
+// resetSignals takes the handlers of the runtime away, which must not run in the
+// child once signals are unblocked; what is ignored stays so. The handler is the
+// first word of the kernel's struct sigaction, whose size is at most this.
+//
+//go:nosplit
+//go:norace
+//go:noinline
+func resetSignals() {
 	for sig := uintptr(1); sig <= 64; sig++ {
 		var old, reset [8]uint64
 		syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, sig, 0, uintptr(unsafe.Pointer(&old)), 8, 0, 0)
@@ -141,34 +97,113 @@ func forkInto(c *forkCall) (pid uintptr, errno syscall.Errno) {
 			syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, sig, uintptr(unsafe.Pointer(&reset)), 0, 8, 0, 0)
 		}
 	}
-	step := int32(stepUser)
-	_, _, errno = syscall.RawSyscall(unix.SYS_SETNS, uintptr(c.user), unix.CLONE_NEWUSER, 0)
-	if errno == 0 {
-		step = stepMount
-		_, _, errno = syscall.RawSyscall(unix.SYS_SETNS, uintptr(c.mnt), unix.CLONE_NEWNS, 0)
-	}
-	if errno == 0 {
-		step = stepNet
-		_, _, errno = syscall.RawSyscall(unix.SYS_SETNS, uintptr(c.net), unix.CLONE_NEWNET, 0)
-	}
-	if errno == 0 {
-		step = stepDir
-		_, _, errno = syscall.RawSyscall(syscall.SYS_CHDIR, uintptr(unsafe.Pointer(c.cwdPath)), 0, 0)
-		if errno != 0 {
-			_, _, errno = syscall.RawSyscall(syscall.SYS_FCHDIR, uintptr(c.cwd), 0, 0)
+}
+
+//go:nosplit
+//go:norace
+//go:noinline
+func (c *walk) tell() {
+	syscall.RawSyscall6(syscall.SYS_WRITE, c.out, uintptr(unsafe.Pointer(&c.report)), unsafe.Sizeof(c.report), 0, 0, 0)
+}
+
+// run makes the calls. It returns where one fails, with its report.
+//
+//go:nosplit
+//go:norace
+//go:noinline
+func (c *walk) run() {
+	for c.at = 0; c.at < c.count; c.at++ {
+		s := (*call)(unsafe.Add(unsafe.Pointer(c.calls), c.at*unsafe.Sizeof(call{})))
+		var value uintptr
+		var errno syscall.Errno
+		switch s.kind {
+		case callFork:
+			value, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD)|unix.CLONE_PARENT, 0, 0, 0, 0, 0)
+			if errno == 0 && value != 0 {
+				c.at, c.errno = reportForked, value
+				c.tell()
+				for {
+					syscall.RawSyscall6(syscall.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
+				}
+			}
+		case callExec:
+			c.exec()
+			return
+		case callWrite:
+			value, _, errno = syscall.RawSyscall6(syscall.SYS_OPENAT, atCwd, s.args[0], unix.O_WRONLY|unix.O_CLOEXEC, 0, 0, 0)
+			if errno == 0 {
+				_, _, errno = syscall.RawSyscall6(syscall.SYS_WRITE, value, s.args[1], s.args[2], 0, 0, 0)
+				syscall.RawSyscall6(syscall.SYS_CLOSE, value, 0, 0, 0, 0, 0)
+			}
+		default:
+			_, _, errno = syscall.RawSyscall6(s.nr, s.args[0], s.args[1], s.args[2], s.args[3], s.args[4], s.args[5])
+		}
+		if errno == 0 {
+			c.at += s.skip
+			continue
+		}
+		if !s.forgives(uintptr(errno)) {
+			c.errno = uintptr(errno)
+			return
 		}
 	}
-	if errno == 0 {
-		step = stepExec
-		// After setns, which clears it.
-		syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGTERM), 0, 0, 0, 0)
-		syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.mask)), 0, 8, 0, 0)
-		_, _, errno = syscall.RawSyscall(syscall.SYS_EXECVE,
-			uintptr(unsafe.Pointer(c.exe)), uintptr(unsafe.Pointer(c.argv)), uintptr(unsafe.Pointer(c.env)))
+	c.errno = 0
+}
+
+//go:nosplit
+//go:norace
+//go:noinline
+func (s *call) forgives(errno uintptr) bool {
+	for i := uintptr(0); i < uintptr(len(s.harmless)); i++ {
+		if h := s.harmless[i]; h == errno || h == uintptr(Harmless) {
+			return true
+		}
 	}
-	failure := [2]int32{step, int32(errno)}
-	syscall.RawSyscall(syscall.SYS_WRITE, uintptr(c.report), uintptr(unsafe.Pointer(&failure)), unsafe.Sizeof(failure))
-	for {
-		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 1, 0, 0)
+	return false
+}
+
+// exec looks for the program as a shell does, and becomes it: folders that may
+// not be searched hold nothing.
+//
+//go:nosplit
+//go:norace
+//go:noinline
+func (c *walk) exec() {
+	if c.forked {
+		syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&c.mask)), 0, 8, 0, 0)
+	}
+	p := c.program
+	c.errno, c.path = uintptr(syscall.ENOENT), p.count
+	if p.count == 1 {
+		c.path = 0
+	}
+	for i := uintptr(0); i < p.count; i++ {
+		path := *(*uintptr)(unsafe.Add(unsafe.Pointer(p.paths), i*unsafe.Sizeof(i)))
+		dir := *(*uintptr)(unsafe.Add(unsafe.Pointer(p.dirs), i*unsafe.Sizeof(i)))
+		_, _, errno := syscall.RawSyscall6(syscall.SYS_FACCESSAT, atCwd, path, unix.X_OK, 0, 0, 0)
+		found := errno == 0
+		if found {
+			_, _, errno = syscall.RawSyscall6(syscall.SYS_EXECVE, path, uintptr(unsafe.Pointer(p.argv)), uintptr(unsafe.Pointer(p.env)), 0, 0, 0)
+		}
+		switch {
+		case found && (errno != syscall.EACCES || p.count == 1):
+			c.errno, c.path, c.found = uintptr(errno), i, 1
+			return
+		case errno == syscall.ENOENT || errno == syscall.ENOTDIR:
+			if p.count == 1 {
+				c.errno = uintptr(errno)
+			}
+			continue
+		case dir != 0 && !found:
+			if _, _, no := syscall.RawSyscall6(syscall.SYS_FACCESSAT, atCwd, dir, unix.X_OK, 0, 0, 0); no != 0 {
+				continue
+			}
+		}
+		if c.errno == uintptr(syscall.ENOENT) {
+			c.errno, c.path, c.found = uintptr(errno), i, 0
+			if found {
+				c.found = 1
+			}
+		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/failpoint"
 )
 
 // HolderArg is the first argument of this program re-executed as a holder; main
@@ -23,16 +25,20 @@ const HolderArg = "__holder"
 // RunHolder is the holder: the process that keeps an ordinary user's namespaces.
 // It was started in fresh user, mount and network namespaces, makes them fit
 // for labs (an empty /run with a shared /run/netns, lo up), says so on
-// descriptor 3, and sleeps until it is killed; it has nothing to put in order.
+// descriptor 3, waits for a byte on descriptor 4, and sleeps until it is killed;
+// it has nothing to put in order. Where there comes no byte, whoever started it
+// ended before anybody could find the holder again, and it ends as well.
 func RunHolder() int {
-	answer := os.NewFile(3, "answer")
-	if answer == nil {
+	answer, recorded := os.NewFile(3, "answer"), os.NewFile(4, "recorded")
+	if answer == nil || recorded == nil {
 		return 1
 	}
 	step, err := furnish()
 	if err != nil {
 		var errno syscall.Errno
-		errors.As(err, &errno)
+		if !errors.As(err, &errno) {
+			step += ": " + err.Error()
+		}
 		fmt.Fprintf(answer, "%d %s", int(errno), step)
 		return 1
 	}
@@ -40,6 +46,10 @@ func RunHolder() int {
 		return 1
 	}
 	answer.Close()
+	if n, _ := recorded.Read(make([]byte, 1)); n == 0 {
+		return 1
+	}
+	recorded.Close()
 	for {
 		unix.Pause()
 	}
@@ -52,7 +62,10 @@ func furnish() (step string, err error) {
 	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 		return "keep mounts from spreading", err
 	}
-	if err := unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
+	err = failpoint.Around("holder.run", func() error {
+		return unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755")
+	})
+	if err != nil {
 		return "mount an empty /run", err
 	}
 	held, err := shareDir()
@@ -86,20 +99,27 @@ func (h *holder) close() {
 	}
 }
 
-// startHolder makes a holder. It outlives this process.
-func startHolder() (*holder, error) {
+// startHolder makes a holder, with a record of it at path. It outlives this
+// process; before it is recorded it ends with this process, or the error.
+func startHolder(path string) (h *holder, err error) {
 	read, write, err := os.Pipe()
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	defer read.Close()
 	defer write.Close()
+	await, confirm, err := os.Pipe()
+	if err != nil {
+		return nil, Limit(err)
+	}
+	defer await.Close()
+	defer confirm.Close()
 	cmd := &exec.Cmd{
 		Path:       "/proc/self/exe",
 		Args:       []string{"nslab", HolderArg},
-		Env:        []string{},
+		Env:        failpoint.Env(),
 		Dir:        "/",
-		ExtraFiles: []*os.File{write}, // descriptor 3
+		ExtraFiles: []*os.File{write, await}, // descriptors 3 and 4
 		SysProcAttr: &syscall.SysProcAttr{
 			Setsid:      true,
 			Cloneflags:  unix.CLONE_NEWUSER | unix.CLONE_NEWNS | unix.CLONE_NEWNET,
@@ -107,11 +127,22 @@ func startHolder() (*holder, error) {
 			GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}},
 		},
 	}
-	if err := cmd.Start(); err != nil {
+	defer func() {
+		if cmd.Process == nil {
+			return
+		}
+		if h == nil {
+			cmd.Process.Kill()
+			cmd.Wait()
+			return
+		}
+		go cmd.Wait() // should it end before this process does
+	}()
+	if err := failpoint.Around("holder.start", cmd.Start); err != nil {
 		return nil, UserNamespaceError(err)
 	}
-	go cmd.Wait() // should it end before this process does
 	write.Close()
+	await.Close()
 	answer, err := io.ReadAll(read)
 	if err != nil {
 		return nil, err
@@ -127,7 +158,55 @@ func startHolder() (*holder, error) {
 		}
 		return nil, fmt.Errorf("%s: %w", step, UserNamespaceError(syscall.Errno(n)))
 	}
-	return openHolder(cmd.Process.Pid)
+	found, err := openHolder(cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
+	if err = found.record(path); err == nil {
+		err = confirmTo(confirm)
+	}
+	if err != nil {
+		found.close()
+		return nil, errors.Join(err, removeRecord(path))
+	}
+	return found, nil
+}
+
+// confirmTo tells a holder that it is recorded, and waits until it has heard: it
+// closes its end of the pipe then.
+func confirmTo(pipe *os.File) error {
+	if _, err := pipe.Write([]byte{1}); err != nil {
+		return err
+	}
+	for {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(pipe.Fd())}}, -1) // for POLLERR
+		if err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// unconfirmed reports whether the holder still waits on its descriptor 4. Under the
+// lock that is one whose starter was killed, and that is about to end.
+func (h *holder) unconfirmed() bool {
+	_, err := unix.Readlinkat(h.proc, "fd/4", make([]byte, unix.PathMax))
+	return err == nil
+}
+
+// record writes down at path who the holder is.
+func (h *holder) record(path string) error {
+	id, err := h.identity()
+	if err != nil {
+		return err
+	}
+	return failpoint.Around("holder.record", func() error { return os.WriteFile(path, []byte(id), 0o600) })
+}
+
+func removeRecord(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // openHolder opens process pid; unix.ESRCH or ENOENT is that there is none.
@@ -136,7 +215,7 @@ func openHolder(pid int) (*holder, error) {
 	var err error
 	h.proc, err = unix.Open(fmt.Sprintf("/proc/%d", pid), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	for _, ns := range []struct {
 		name string
@@ -145,7 +224,7 @@ func openHolder(pid int) (*holder, error) {
 		*ns.fd, err = unix.Openat(h.proc, "ns/"+ns.name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		if err != nil {
 			h.close()
-			return nil, fmt.Errorf("open the %s namespace of process %d: %w", ns.name, pid, limit(err))
+			return nil, fmt.Errorf("open the %s namespace of process %d: %w", ns.name, pid, Limit(err))
 		}
 	}
 	return h, nil
@@ -203,7 +282,10 @@ func findHolder(path string) (*holder, error) {
 	if err == nil {
 		var id string
 		if id, err = h.identity(); err == nil && id == string(record) {
-			return h, nil
+			if !h.unconfirmed() {
+				return h, nil
+			}
+			err = h.stop()
 		}
 		h.close()
 	}
@@ -243,13 +325,14 @@ func (h *holder) stop() error {
 		return nil
 	}
 	if err != nil {
-		return limit(err)
+		return Limit(err)
 	}
 	defer unix.Close(fd)
 	if _, err := h.identity(); errors.Is(err, unix.ESRCH) {
 		return nil // the number may be another's
 	}
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && err != unix.ESRCH {
+	err = failpoint.Around("holder.kill", func() error { return unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) })
+	if err != nil && err != unix.ESRCH {
 		return err
 	}
 	for {

@@ -93,7 +93,7 @@ var ErrNotNetwork = errors.New("is not a network namespace")
 func openPath(path string, flags int) (*Handle, error) {
 	at, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC|flags, 0)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	defer unix.Close(at)
 	var sfs unix.Statfs_t
@@ -105,7 +105,7 @@ func openPath(path string, flags int) (*Handle, error) {
 	}
 	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(at), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	h, err := newHandle(fd)
 	if err != nil {

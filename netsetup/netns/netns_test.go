@@ -20,6 +20,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"nslab/netsetup/bug"
 	"nslab/netsetup/netns"
 )
 
@@ -203,6 +204,54 @@ func TestMakeFails(t *testing.T) {
 	}
 	if after := fds(t); after != before {
 		t.Errorf("%d open files, %d before", after, before)
+	}
+}
+
+// TestTidy takes away what Make or Delete had in hand when it was killed, and
+// nothing of others.
+func TestTidy(t *testing.T) {
+	const ours = 0o1000
+	for name, mode := range map[string]uint32{"lab.ours": ours, "lab.theirs": 0, "other.ours": ours, "lab.full": ours} {
+		fd, err := unix.Open(netns.Dir+"/"+name, unix.O_CREAT|unix.O_EXCL|unix.O_RDWR, mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "lab.full" {
+			unix.Write(fd, []byte("text"))
+		}
+		unix.Close(fd)
+		t.Cleanup(func() { os.Remove(netns.Dir + "/" + name) })
+	}
+	make1(t, "lab.made")
+	if names, err := netns.Unfinished(""); err != nil || !slices.Equal(names, []string{"lab.ours", "other.ours"}) {
+		t.Errorf("Unfinished: %q, %v", names, err)
+	}
+	if err := netns.Tidy("lab."); err != nil {
+		t.Error(err)
+	}
+	if names, err := netns.Names(""); err != nil || !slices.Equal(names, []string{"lab.full", "lab.made", "lab.theirs", "other.ours"}) {
+		t.Errorf("after Tidy: %q, %v", names, err)
+	}
+}
+
+// TestPanic has a mistake in what runs on a thread of the package: it reaches the
+// caller as an error, and what was made is gone.
+func TestPanic(t *testing.T) {
+	_, err := netns.MakeEach([]string{"one", "two"}, 1, func(i int) error {
+		if i == 1 {
+			panic("a mistake")
+		}
+		return nil
+	})
+	if bug.In(err) == nil {
+		t.Errorf("Make gave %v", err)
+	}
+	if names, err := netns.Names(""); err != nil || len(names) > 0 {
+		t.Errorf("left: %q, %v", names, err)
+	}
+	h := make1(t, "three")
+	if err := netns.Do(h, func() error { panic("a mistake") }); bug.In(err) == nil {
+		t.Errorf("Do gave %v", err)
 	}
 }
 
@@ -390,43 +439,6 @@ func TestDoEach(t *testing.T) {
 	}
 	if err := netns.DoEach(nil, 0, nil); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestDoPrivate(t *testing.T) {
-	h := make1(t, "private")
-	err := netns.DoPrivate(h, func() error {
-		if got, err := hereInode(); err != nil || got != h.Inode() {
-			t.Errorf("inside: %d, %v, want %d", got, err, h.Inode())
-		}
-		if err := unix.Mount("tmpfs", "/run/user", "tmpfs", 0, ""); err != nil {
-			return err
-		}
-		// A mount of its own does not keep the namespace: deleting reaches it.
-		if err := netns.Delete("private"); err != nil {
-			return err
-		}
-		mounts, err := os.ReadFile("/proc/thread-self/mountinfo")
-		if err != nil {
-			return err
-		}
-		if !strings.Contains(string(mounts), " /run/user ") {
-			t.Error("inside there is no mount")
-		}
-		if strings.Contains(string(mounts), netns.Dir+"/private ") {
-			t.Error("inside the deleted namespace is mounted still")
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(mounts), " /run/user ") {
-		t.Error("the mount is seen outside")
 	}
 }
 

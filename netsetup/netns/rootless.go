@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/bug"
+	"nslab/netsetup/failpoint"
 )
 
 // RootlessEnv is set to 1 in the environment of the program that EnterRootless
@@ -27,15 +29,18 @@ const RootlessEnv = "NSLAB_ROOTLESS"
 // err, with exit status 1, is our own failure: a *PrivilegeError or *LimitError
 // where this host forbids it.
 func EnterRootless(args []string) (exitCode int, err error) {
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
-	defer signal.Stop(signals)
-	h, inUse, err := userRunDir().enter()
-	if err == nil {
+	signals := PassSignals()
+	defer signals.Stop()
+	err = bug.Guard(func() error {
+		h, inUse, err := userRunDir().enter()
+		if err != nil {
+			return err
+		}
+		defer inUse.Close()
+		defer h.close()
 		exitCode, err = runInside(h, args, signals)
-		h.close()
-		inUse.Close()
-	}
+		return err
+	})
 	if err != nil {
 		exitCode, err = 1, fmt.Errorf("work without root: %w", err)
 	}
@@ -53,7 +58,7 @@ func StopHolder() error {
 }
 
 // runInside starts the program and passes signals on until it has ended.
-func runInside(h *holder, args []string, signals <-chan os.Signal) (exitCode int, err error) {
+func runInside(h *holder, args []string, signals *Signals) (exitCode int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	pid, err := startInside(h, append([]string{os.Args[0]}, args...), append(cleanEnv(), RootlessEnv+"=1"))
@@ -64,20 +69,7 @@ func runInside(h *holder, args []string, signals <-chan os.Signal) (exitCode int
 	if err != nil {
 		return 0, err
 	}
-	ended := make(chan struct{})
-	defer close(ended)
-	go func() {
-		for {
-			select {
-			case s := <-signals:
-				if !fromTerminal(s) {
-					inside.Signal(s) // an error means that it has ended
-				}
-			case <-ended:
-				return
-			}
-		}
-	}()
+	signals.To(pid)
 	state, err := inside.Wait()
 	if err != nil {
 		return 0, fmt.Errorf("wait for the program inside: %w", err)
@@ -87,6 +79,33 @@ func runInside(h *holder, args []string, signals <-chan os.Signal) (exitCode int
 		return 128 + int(status.Signal()), nil
 	}
 	return status.ExitStatus(), nil
+}
+
+// startInside runs this very program, with args and env, in the namespaces of h.
+// It has this one's standard files, terminal, process group and current
+// directory. The calling goroutine must be locked to its thread, whose end sends
+// SIGTERM to the child.
+func startInside(h *holder, args, env []string) (pid int, err error) {
+	here, err := unix.Open(".", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("open the current directory: %w", Limit(err))
+	}
+	defer unix.Close(here)
+	path, err := os.Getwd()
+	if err != nil {
+		path = "" // it was removed; the descriptor still leads there
+	}
+	w := &Way{}
+	w.Enter(unix.CLONE_NEWUSER, h.user)
+	w.Enter(unix.CLONE_NEWNS, h.mnt)
+	w.Enter(unix.CLONE_NEWNET, h.net)
+	const chdir = "change to the current directory"
+	w.Call(chdir, []syscall.Errno{Harmless}, unix.SYS_CHDIR, path)
+	w.Skip(1)
+	w.Call(chdir, nil, unix.SYS_FCHDIR, here)
+	// After setns, which clears it.
+	w.Call("end with this process", nil, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGTERM))
+	return w.Start(&Program{Paths: []string{"/proc/self/exe"}, Argv: args, Env: env})
 }
 
 // cleanEnv is the environment without RootlessEnv: of two that are the same the
@@ -99,22 +118,6 @@ func cleanEnv() []string {
 		}
 	}
 	return env
-}
-
-// fromTerminal says whether a terminal sent s, as far as can be told: then our
-// process group is in its foreground, and the program inside, which is of the
-// same group, has got it too.
-func fromTerminal(s os.Signal) bool {
-	if s != unix.SIGINT && s != unix.SIGQUIT {
-		return false
-	}
-	tty, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(tty)
-	group, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
 }
 
 // runDir is where a user's holder is recorded. Its files: lock, held while the
@@ -151,15 +154,8 @@ func (r runDir) enter() (h *holder, inUse *os.File, err error) {
 		return nil, nil, err
 	}
 	if h == nil {
-		if h, err = startHolder(); err != nil {
+		if h, err = startHolder(r.path("holder")); err != nil {
 			return nil, nil, err
-		}
-		id, err := h.identity()
-		if err == nil {
-			err = os.WriteFile(r.path("holder"), []byte(id), 0o600)
-		}
-		if err != nil {
-			return nil, nil, errors.Join(err, h.stop())
 		}
 	}
 	// Who wants it for itself has the lock, too, and does not wait.
@@ -201,12 +197,14 @@ func (r runDir) stop() error {
 		}
 	}
 	for _, name := range []string{"holder", "in-use", "lock"} {
-		if err := os.Remove(r.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		err := failpoint.Around("holder.remove."+name, func() error { return os.Remove(r.path(name)) })
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
 	// Another may have begun to use it meanwhile.
-	if err := os.Remove(string(r)); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
+	err = failpoint.Around("holder.remove", func() error { return os.Remove(string(r)) })
+	if err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil
@@ -217,11 +215,12 @@ func (r runDir) stop() error {
 // name.
 func (r runDir) lock() (*os.File, error) {
 	for {
-		if err := os.Mkdir(string(r), 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		err := failpoint.Around("holder.dir", func() error { return os.Mkdir(string(r), 0o700) })
+		if err != nil && !errors.Is(err, os.ErrExist) {
 			return nil, err
 		}
 		var st unix.Stat_t
-		err := unix.Lstat(string(r), &st)
+		err = unix.Lstat(string(r), &st)
 		if err == unix.ENOENT {
 			continue
 		}
@@ -253,7 +252,7 @@ func (r runDir) lock() (*os.File, error) {
 func openLocked(path string, how int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return nil, limit(err)
+		return nil, Limit(err)
 	}
 	for err = unix.EINTR; err == unix.EINTR; {
 		err = unix.Flock(int(f.Fd()), how)

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/bug"
 )
 
 // maxIdle is how many threads wait for further work. Beyond it a thread ends
@@ -89,15 +91,16 @@ func (t *thread) serve() {
 var errGoexit = errors.New("the function given to package netns called runtime.Goexit")
 
 // do carries out w and says whether the thread waits for more. It is idle
-// before the result is out, so that the next caller finds it.
+// before the result is out, so that the next caller finds it. A panic is w's
+// result: of a thread's own it would end the program before anything is undone.
 func (t *thread) do(w work) (again bool) {
 	err := errGoexit
 	defer func() { w.done <- err }()
-	result := w.fn()
+	result := bug.Guard(w.fn)
 	err = result
 
 	h, _ := home()
-	if unix.Setns(h.fd, unix.CLONE_NEWNET) != nil {
+	if bug.In(err) != nil || unix.Setns(h.fd, unix.CLONE_NEWNET) != nil {
 		return false
 	}
 	threads.Lock()
@@ -174,44 +177,4 @@ func spread(n, workers int, fn func(i int) bool) error {
 	}
 	wg.Wait()
 	return errors.Join(errs...)
-}
-
-// DoPrivate runs fn on a thread of its own, inside h and with mounts of its
-// own: what is mounted there is seen by that thread and the processes it
-// starts alone, while unmounting on the host still reaches it. The thread ends
-// with fn, which may change it at will.
-func DoPrivate(h *Handle, fn func() error) error {
-	done := make(chan error, 1)
-	lockedThread(func() {
-		err := errGoexit
-		defer func() { done <- err }()
-		result := h.enter()
-		if result == nil {
-			result = privateMounts()
-		}
-		if result == nil {
-			result = fn()
-		}
-		err = result
-	})
-	return <-done
-}
-
-// privateMounts gives the calling thread a mount namespace. The mounts become
-// slaves, not private: a copy of a namespace's mount that no unmount reaches
-// would keep the namespace alive.
-func privateMounts() error {
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		switch {
-		case errors.Is(err, unix.ENOSPC):
-			err = sysctlLimit("user.max_mnt_namespaces", err)
-		case errors.Is(err, unix.EPERM):
-			err = needRoot("making a mount namespace is not permitted", err)
-		}
-		return fmt.Errorf("make a mount namespace: %w", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("keep mounts from spreading to the host: %w", err)
-	}
-	return nil
 }

@@ -64,6 +64,7 @@ type Rule struct {
 	Text    string
 	Comment string
 	Exprs   []Expression
+	Handle  uint64 // the kernel's number of a rule that was read; 0: it was compiled
 }
 
 // Expression is one operation of a rule, as the kernel takes it: its name and

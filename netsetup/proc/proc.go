@@ -1,8 +1,9 @@
-// Package proc runs programs inside a lab's nodes.
+// Package proc is what a node is beside its network, and runs programs in it.
 //
-// It knows what a program sees that is not the network: its mounts, user,
-// directory and environment, and how its end is told. It must not know
-// topologies, nor what is in a namespace.
+// It knows the namespaces that a node owns and the process that keeps them, what
+// a program sees (mounts, host name, user, directory, environment), how it gets
+// there and how its end is told. It must not know topologies, nor what is in a
+// network namespace.
 package proc
 
 import (
@@ -11,9 +12,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -22,18 +23,22 @@ import (
 	"nslab/netsetup/netns"
 )
 
-// Command is a program to be run in a namespace, with a /sys of its own where
-// that is permitted, so that /sys/class/net shows the namespace's interfaces.
+// Command is a program to be run in a node. It sees the node's host name,
+// /etc/hosts, /etc/resolv.conf and a /sys of its network, and what else the node
+// owns; of that nothing is seen on the host.
 type Command struct {
-	Namespace *netns.Handle
-	Argv      []string // the program and its arguments; at least one
-	Dir       string   // "" is the current one
-	Env       []string // "NAME=value"; nil is the environment of this process
-	User      string   // name, number, or either with ":GROUP"; "" is the current one
+	Node *Node
+	Argv []string // the program and its arguments; at least one
+	Dir  string   // "" is the current one, or / of a root file system of the node's own
+	Base []string // "NAME=value"; nil is the environment of this process
+	Env  []string // "NAME=value", over Base and the node's own
+	User string   // name or number of the node's, or either with ":GROUP"; "" is the current one, or root
 
 	// For Run, as in os/exec; Exec takes over those of this process.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+
+	death syscall.Signal // what it gets when this process ends; 0 is nothing
 }
 
 // waitDelay is how long Run still waits for output after the program has ended,
@@ -59,16 +64,32 @@ func (e *StartError) Error() string { return fmt.Sprintf("run %s: %v", e.Program
 
 func (e *StartError) Unwrap() error { return e.Err }
 
-// Exec becomes the program: it returns only if that fails, and then nothing of
-// this process has changed.
-func (c *Command) Exec() error {
-	return netns.DoPrivate(c.Namespace, func() error {
-		path, err := c.prepare()
-		if err != nil {
-			return err
-		}
-		return c.startError(syscall.Exec(path, c.Argv, c.env()))
-	})
+var errNoProgram = errors.New("run a program: none is given")
+
+// Exec runs the program with the files, the terminal and the process group of
+// this process, and gives its exit status. Where the node owns no namespaces,
+// this process becomes the program, and Exec returns only if that fails; then
+// nothing of this process has changed.
+func (c *Command) Exec() (exit int, err error) {
+	if len(c.Argv) == 0 {
+		return StatusFailed, errNoProgram
+	}
+	if c.Node.keeper != nil {
+		return c.attend()
+	}
+	e, err := c.enter()
+	if err != nil {
+		return StatusFailed, err
+	}
+	defer e.close()
+	env := c.env()
+	return StatusFailed, c.startError(e.Become(&netns.Program{Paths: c.paths(env), Argv: c.Argv, Env: env}))
+}
+
+func (c *Command) start(e *entry, files []*os.File) (pid int, err error) {
+	env := c.env()
+	pid, err = e.Way.Start(&netns.Program{Paths: c.paths(env), Argv: c.Argv, Env: env, Files: files})
+	return pid, c.startError(err)
 }
 
 // Run runs the program and waits for its end. exit is its exit status, and 128+n
@@ -78,51 +99,52 @@ func (c *Command) Run(ctx context.Context) (exit int, err error) {
 	if err := ctx.Err(); err != nil {
 		return StatusFailed, context.Cause(ctx)
 	}
-	cmd := &exec.Cmd{
-		Args:        c.Argv,
-		Env:         c.env(),
-		Stdin:       c.Stdin,
-		Stdout:      c.Stdout,
-		Stderr:      c.Stderr,
-		SysProcAttr: &syscall.SysProcAttr{Setpgid: true},
-		WaitDelay:   waitDelay,
-	}
-	err = netns.DoPrivate(c.Namespace, func() error {
-		path, err := c.prepare()
-		if err != nil {
-			return err
-		}
-		cmd.Path = path
-		return c.startError(cmd.Start())
-	})
+	s, err := c.streams()
 	if err != nil {
+		return StatusFailed, err
+	}
+	pid, err := c.child(unix.SYS_SETPGID, s.theirs[:])
+	s.started()
+	if err != nil {
+		s.end(0)
 		return StatusFailed, err
 	}
 	// Until it is reaped its number, which is its group's too, is not given to
 	// another.
 	ended := make(chan error, 1)
-	go func() { ended <- waitUnreaped(cmd.Process.Pid) }()
+	go func() { ended <- waitUnreaped(pid) }()
 	select {
 	case err = <-ended:
 	case <-ctx.Done():
-		unix.Kill(-cmd.Process.Pid, unix.SIGKILL)
+		unix.Kill(-pid, unix.SIGKILL)
 		err = <-ended
 	}
+	unix.Kill(-pid, unix.SIGKILL) // fails where no other is left
 	if err != nil {
+		s.end(0)
 		return StatusFailed, fmt.Errorf("wait for %s: %w", c.Argv[0], err)
 	}
-	unix.Kill(-cmd.Process.Pid, unix.SIGKILL) // fails where no other is left
-	err = cmd.Wait()
+	exit, err = reap(pid)
+	s.end(waitDelay)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
-	} else if errors.As(err, new(*exec.ExitError)) || errors.Is(err, exec.ErrWaitDelay) {
-		err = nil
 	}
-	status := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if status.Signaled() {
-		return 128 + int(status.Signal()), err
+	return exit, err
+}
+
+// reap collects a child that has ended, or waits for its end.
+func reap(pid int) (exit int, err error) {
+	var status unix.WaitStatus
+	for err = unix.EINTR; err == unix.EINTR; {
+		_, err = unix.Wait4(pid, &status, 0, nil)
 	}
-	return status.ExitStatus(), err
+	switch {
+	case err != nil:
+		return StatusFailed, err
+	case status.Signaled():
+		return 128 + int(status.Signal()), nil
+	}
+	return status.ExitStatus(), nil
 }
 
 // waitUnreaped waits for the end of a child and leaves it a zombie.
@@ -135,128 +157,137 @@ func waitUnreaped(pid int) error {
 	}
 }
 
-func (c *Command) env() []string {
-	if c.Env == nil {
-		return os.Environ()
-	}
-	return c.Env
+// streams are the standard files of a program whose other ends are ours.
+type streams struct {
+	theirs  [3]*os.File
+	ours    []*os.File
+	copying sync.WaitGroup
+	copies  []func()
 }
 
-// prepare makes the calling thread, which is DoPrivate's, what the program is to
-// start from, and finds the program.
-func (c *Command) prepare() (path string, err error) {
-	if len(c.Argv) == 0 {
-		return "", errors.New("run a program: none is given")
-	}
-	if err := mountSys(); err != nil {
-		return "", err
-	}
-	if err := becomeUser(c.User); err != nil {
-		return "", err
-	}
-	if c.Dir != "" {
-		if err := unix.Chdir(c.Dir); err != nil {
-			return "", fmt.Errorf("change to directory %s: %w", c.Dir, err)
+// streams makes a pipe for each stream that is no file; none is /dev/null.
+func (c *Command) streams() (s *streams, err error) {
+	s = &streams{}
+	defer func() {
+		if err != nil {
+			s.started()
+			s.end(0)
+		}
+	}()
+	if c.Stdin == nil {
+		s.theirs[0], err = os.Open(os.DevNull)
+	} else {
+		var write *os.File
+		if s.theirs[0], write, err = os.Pipe(); err == nil {
+			s.ours = append(s.ours, write)
+			s.copies = append(s.copies, func() {
+				io.Copy(write, c.Stdin) // the program need not read it
+				write.Close()
+			})
 		}
 	}
-	path, status, err := c.find()
-	if err != nil {
-		return "", &StartError{Program: c.Argv[0], Status: status, Err: err}
-	}
-	return path, nil
-}
-
-// mountSys covers /sys, as ip-netns(8) does for exec: an instance of sysfs shows
-// the network namespace that it was mounted in. A user namespace in a container
-// may not mount one; the program then sees the old one.
-func mountSys() error {
-	flags := uintptr(unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC)
-	var sfs unix.Statfs_t
-	if unix.Statfs("/sys", &sfs) == nil && sfs.Flags&unix.ST_RDONLY != 0 {
-		flags |= unix.MS_RDONLY
-	}
-	switch err := unix.Mount("sysfs", "/sys", "sysfs", flags, ""); err {
-	case nil, unix.EPERM, unix.EACCES, unix.ENOENT, unix.ENODEV:
-		return nil
-	default:
-		return fmt.Errorf("mount the node's own /sys: %w", err)
-	}
-}
-
-// find looks for the program as a shell does, with the PATH of its own
-// environment: folders that the user may not search hold nothing. status goes
-// with err.
-func (c *Command) find() (path string, status int, err error) {
-	name := c.Argv[0]
-	if strings.Contains(name, "/") {
-		status, err = executable(name)
-		return name, status, err
-	}
-	status, err = StatusNotFound, errors.New("not found in PATH")
-	for _, dir := range filepath.SplitList(c.path()) {
-		path := filepath.Join(dir, name)
-		if !filepath.IsAbs(path) {
-			path = "./" + path
+	for i, w := range []io.Writer{c.Stdout, c.Stderr} {
+		if err != nil {
+			break
 		}
-		s, e := executable(path)
-		if e == nil {
-			return path, 0, nil
-		}
-		if unix.Access(filepath.Dir(path), unix.X_OK) != nil {
+		if w == nil {
+			s.theirs[i+1], err = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 			continue
 		}
-		if s == StatusNotExecutable && status == StatusNotFound {
-			status, err = s, fmt.Errorf("%s: %w", path, e)
+		var read *os.File
+		if read, s.theirs[i+1], err = os.Pipe(); err == nil {
+			s.ours = append(s.ours, read)
+			s.copies = append(s.copies, func() { io.Copy(w, read) })
 		}
 	}
-	return "", status, err
+	return s, err
 }
 
-// path is the PATH of the program's environment; without one, what execvp(3)
-// has.
-func (c *Command) path() string {
-	path := "/bin:/usr/bin"
-	for _, v := range c.env() {
-		if value, ok := strings.CutPrefix(v, "PATH="); ok {
-			path = value
+// started lets go of the program's ends and begins to copy.
+func (s *streams) started() {
+	for _, f := range s.theirs {
+		if f != nil {
+			f.Close()
 		}
 	}
-	return path
+	for _, copyAll := range s.copies {
+		s.copying.Add(1)
+		go func() {
+			defer s.copying.Done()
+			copyAll()
+		}()
+	}
 }
 
-func executable(path string) (status int, err error) {
-	var st unix.Stat_t
-	switch err := unix.Stat(path, &st); err {
-	case nil:
-	case unix.ENOENT, unix.ENOTDIR:
-		return StatusNotFound, err
-	default:
-		return StatusNotExecutable, err
+// end waits at most that long for what is still on the way.
+func (s *streams) end(wait time.Duration) {
+	done := make(chan struct{})
+	go func() { s.copying.Wait(); close(done) }()
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return StatusNotExecutable, errors.New("not a file that can be run")
+	for _, f := range s.ours {
+		f.Close()
 	}
-	if err := unix.Access(path, unix.X_OK); err != nil {
-		return StatusNotExecutable, err
-	}
-	return 0, nil
+	<-done
 }
 
 // startError tells the program's faults from ours.
 func (c *Command) startError(err error) error {
-	var errno syscall.Errno
-	switch {
-	case err == nil:
-		return nil
-	case !errors.As(err, &errno), errno == unix.EAGAIN, errno == unix.ENOMEM, errno == unix.EMFILE, errno == unix.ENFILE:
-		return fmt.Errorf("run %s: %w", c.Argv[0], err)
+	var refused *netns.ProgramError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	e := &StartError{Program: c.Argv[0], Status: StatusNotExecutable, Err: refused.Err}
+	switch errno := refused.Err; {
+	case errno == unix.EAGAIN, errno == unix.ENOMEM, errno == unix.EMFILE, errno == unix.ENFILE:
+		return fmt.Errorf("run %s: %w", c.Argv[0], netns.TaskLimit(errno))
+	case !refused.Found && !strings.Contains(c.Argv[0], "/") && errno == unix.ENOENT:
+		e.Status, e.Err = StatusNotFound, errors.New("not found in PATH")
+	case !refused.Found && (errno == unix.ENOENT || errno == unix.ENOTDIR):
+		e.Status = StatusNotFound
+	case !refused.Found && refused.Path != c.Argv[0]:
+		e.Err = fmt.Errorf("%s: %w", refused.Path, errno)
+	case !refused.Found:
+	case errno == unix.EACCES:
+		e.Err = errors.New("not a file that can be run")
 	case errno == unix.ENOENT:
 		// The file is there: it is what the file asks for that is not.
-		err = fmt.Errorf("its interpreter: %w", errno)
+		e.Err = fmt.Errorf("its interpreter: %w", errno)
 	case errno == unix.ENOEXEC:
-		err = fmt.Errorf("neither a program nor a script that begins with #!: %w", errno)
-	default:
-		err = errno
+		e.Err = fmt.Errorf("neither a program nor a script that begins with #!: %w", errno)
 	}
-	return &StartError{Program: c.Argv[0], Status: StatusNotExecutable, Err: err}
+	return e
+}
+
+// attend starts the program as a child and waits for it: into some namespaces
+// only a child gets.
+func (c *Command) attend() (exit int, err error) {
+	runtime.LockOSThread() // whose end the program would take for ours
+	defer runtime.UnlockOSThread()
+	attended := *c
+	attended.death = unix.SIGKILL
+	e, err := attended.enter()
+	if err != nil {
+		return StatusFailed, err
+	}
+	defer e.close()
+	terminal := openTerminal()
+	defer terminal.giveBack()
+	pass := netns.PassSignals()
+	defer pass.Stop()
+	pid, err := attended.start(e, nil)
+	if err != nil {
+		return StatusFailed, err
+	}
+	pass.To(pid)
+	// As long as it is not reaped, signals reach no other.
+	if err := waitUnreaped(pid); err != nil {
+		return StatusFailed, fmt.Errorf("wait for %s: %w", c.Argv[0], err)
+	}
+	pass.Stop()
+	return reap(pid)
 }

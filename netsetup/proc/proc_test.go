@@ -21,6 +21,9 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == proc.KeeperArg {
+		os.Exit(proc.RunKeeper())
+	}
 	// TestExec runs this binary again, which then becomes the program.
 	if name := os.Getenv("EXEC_IN"); name != "" {
 		os.Exit(execIn(name))
@@ -35,10 +38,10 @@ func execIn(name string) int {
 		return proc.StatusFailed
 	}
 	c := proc.Command{
-		Namespace: h, Argv: os.Args[1:], Dir: os.Getenv("EXEC_DIR"), User: os.Getenv("EXEC_USER"),
-		Env: []string{"PATH=" + os.Getenv("PATH"), "A=b"},
+		Node: proc.Bare(h), Argv: os.Args[1:], Dir: os.Getenv("EXEC_DIR"), User: os.Getenv("EXEC_USER"),
+		Env: []string{"A=b"},
 	}
-	err = c.Exec()
+	_, err = c.Exec()
 	fmt.Println(err)
 	var start *proc.StartError
 	if errors.As(err, &start) {
@@ -177,13 +180,13 @@ func TestRun(t *testing.T) {
 		{name: "sys", argv: []string{"sh", "-c", "cd /sys/class/net && echo *"}, stdout: "inside lo\n"},
 		{name: "directory", argv: []string{"pwd"}, dir: "/usr/lib", stdout: "/usr/lib\n"},
 		{name: "no directory", argv: []string{"pwd"}, dir: "/missing", exit: 125, err: "change to directory /missing: no such file or directory"},
-		{name: "environment", argv: []string{"env"}, env: []string{"A=b", "PATH=/usr/bin"}, stdout: "A=b\nPATH=/usr/bin\n"},
+		{name: "environment", argv: []string{"sh", "-c", "echo $A $HOME; env | grep -c ^A="}, env: []string{"A=a", "A=b"}, stdout: "b " + os.Getenv("HOME") + "\n1\n"},
 		{name: "input", argv: []string{"cat"}, stdin: "text", stdout: "text"},
 		{name: "script", argv: []string{script}, exit: 3},
 		{name: "relative", argv: []string{"./script"}, dir: filepath.Dir(script), exit: 3},
 		{name: "relative PATH", argv: []string{"script"}, env: []string{"PATH=:/bin"}, dir: filepath.Dir(script), exit: 3},
 		{name: "own PATH", argv: []string{"sh"}, env: []string{"PATH=/missing"}, exit: 127, err: "run sh: not found in PATH"},
-		{name: "default PATH", argv: []string{"true"}, env: []string{}},
+		{name: "second in PATH", argv: []string{"true"}, env: []string{"PATH=/missing:/bin"}},
 		{name: "not found", argv: []string{"/missing/program"}, exit: 127, err: "run /missing/program: no such file or directory"},
 		{name: "not executable", argv: []string{plain}, exit: 126, err: "permission denied"},
 		{name: "directory as program", argv: []string{"/usr"}, exit: 126, err: "run /usr: not a file that can be run"},
@@ -196,7 +199,7 @@ func TestRun(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			cmd := proc.Command{Namespace: h, Argv: c.argv, Dir: c.dir, Env: c.env, Stdout: &stdout, Stderr: &stderr}
+			cmd := proc.Command{Node: proc.Bare(h), Argv: c.argv, Dir: c.dir, Env: c.env, Stdout: &stdout, Stderr: &stderr}
 			if c.stdin != "" {
 				cmd.Stdin = strings.NewReader(c.stdin)
 			}
@@ -231,13 +234,13 @@ func TestRunUser(t *testing.T) {
 		"0":           "0:0:0",
 	} {
 		var out bytes.Buffer
-		c := proc.Command{Namespace: h, Argv: []string{"sh", "-c", "echo $(id -u):$(id -g):$(id -G)"}, User: user, Stdout: &out}
+		c := proc.Command{Node: proc.Bare(h), Argv: []string{"sh", "-c", "echo $(id -u):$(id -g):$(id -G)"}, User: user, Stdout: &out}
 		if exit, err := c.Run(t.Context()); exit != 0 || err != nil || strings.TrimSpace(out.String()) != want {
 			t.Errorf("%s: exit %d, %v, %q, want %q", user, exit, err, &out, want)
 		}
 	}
 	for _, user := range []string{"65533", "nobody:missing-group", ":", "-1", "4294967295:0"} {
-		c := proc.Command{Namespace: h, Argv: []string{"true"}, User: user}
+		c := proc.Command{Node: proc.Bare(h), Argv: []string{"true"}, User: user}
 		if exit, err := c.Run(t.Context()); exit != proc.StatusFailed || err == nil {
 			t.Errorf("%s: exit %d, %v", user, exit, err)
 		}
@@ -253,7 +256,7 @@ func TestRunCancel(t *testing.T) {
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	var out bytes.Buffer
-	c := proc.Command{Namespace: h, Argv: []string{"sh", "-c", "trap '' TERM; sleep 1000 & sleep 1000"}, Stdout: &out}
+	c := proc.Command{Node: proc.Bare(h), Argv: []string{"sh", "-c", "trap '' TERM; sleep 1000 & sleep 1000"}, Stdout: &out}
 	time.AfterFunc(50*time.Millisecond, func() { cancel(cause) })
 	start := time.Now()
 	exit, err := c.Run(ctx)
@@ -274,7 +277,7 @@ func TestRunLeftovers(t *testing.T) {
 	leavesNothing(t)
 	h := node(t)
 	var out bytes.Buffer
-	c := proc.Command{Namespace: h, Argv: []string{"sh", "-c", "sleep 1000 & echo done"}, Stdout: &out}
+	c := proc.Command{Node: proc.Bare(h), Argv: []string{"sh", "-c", "sleep 1000 & echo done"}, Stdout: &out}
 	start := time.Now()
 	if exit, err := c.Run(t.Context()); exit != 0 || err != nil || out.String() != "done\n" {
 		t.Errorf("exit %d, %v, %q", exit, err, &out)
@@ -291,7 +294,7 @@ func TestRunConcurrently(t *testing.T) {
 	for i := range 20 {
 		go func() {
 			var out bytes.Buffer
-			c := proc.Command{Namespace: h, Argv: []string{"sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i)}, Stdout: &out}
+			c := proc.Command{Node: proc.Bare(h), Argv: []string{"sh", "-c", fmt.Sprintf("echo %d; exit %d", i, i)}, Stdout: &out}
 			exit, err := c.Run(t.Context())
 			if err == nil && (exit != i || out.String() != fmt.Sprintln(i)) {
 				err = fmt.Errorf("%d: exit %d, output %q", i, exit, &out)
@@ -344,7 +347,7 @@ func TestExec(t *testing.T) {
 func BenchmarkRun(b *testing.B) {
 	h := node(b)
 	for b.Loop() {
-		c := proc.Command{Namespace: h, Argv: []string{"/bin/true"}}
+		c := proc.Command{Node: proc.Bare(h), Argv: []string{"/bin/true"}}
 		if exit, err := c.Run(b.Context()); exit != 0 || err != nil {
 			b.Fatal(exit, err)
 		}

@@ -1,0 +1,121 @@
+package proc
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"nslab/netsetup"
+	"nslab/netsetup/failpoint"
+)
+
+// isKeeper says whether this process was started by Keep.
+func isKeeper() bool { return len(os.Args) == 3 && os.Args[1] == KeeperArg }
+
+func init() {
+	if isKeeper() {
+		// The signal at the parent's death is the main thread's, which has to
+		// take it back.
+		runtime.LockOSThread()
+	}
+}
+
+// RunKeeper is the keeper: it sees to the namespaces that it was started in,
+// says so on its descriptor 4, and when it is told on 5, lives on without who
+// made it. As process 1 of a PID namespace it then reaps orphans, and ends the
+// node at SIGTERM; else it only waits to be killed.
+func RunKeeper() int {
+	answer := os.NewFile(answerFD, "answer")
+	let := os.NewFile(goFD, "go")
+	m := &netsetup.Machine{}
+	err := readSpec(m)
+	if err == nil {
+		err = failpoint.Around("keeper.furnish", func() error { return furnish(m) })
+	}
+	if err != nil {
+		var errno syscall.Errno
+		text := err.Error()
+		if errors.As(err, &errno) {
+			text = strings.TrimSuffix(text, ": "+errno.Error())
+		}
+		fmt.Fprintf(answer, "%d %s", int(errno), text)
+		return 1
+	}
+	for fd := range answerFD {
+		unix.CloseOnExec(fd)
+	}
+	if _, err := answer.WriteString("ok"); err != nil {
+		return 1
+	}
+	answer.Close()
+	if n, _ := let.Read(make([]byte, 1)); n != 1 {
+		return 1
+	}
+	let.Close()
+	if unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0) != nil {
+		return 1
+	}
+	m = nil
+	debug.FreeOSMemory()
+	if os.Getpid() == 1 {
+		reapOrphans()
+		return 0
+	}
+	for {
+		unix.Pause()
+	}
+}
+
+// readSpec reads the Machine from its descriptor, which stays open.
+func readSpec(m *netsetup.Machine) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(specFD, &st); err != nil {
+		return err
+	}
+	spec := make([]byte, st.Size)
+	if _, err := unix.Pread(specFD, spec, 0); err != nil {
+		return err
+	}
+	return json.Unmarshal(spec, m)
+}
+
+// endTime is how long the processes of a node have, once their first one is told
+// to end.
+const endTime = 2 * time.Second
+
+// reapOrphans collects what ends without a parent. At SIGTERM it ends all
+// processes, and comes back when they are gone, or at the end of their time.
+func reapOrphans() {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, unix.SIGCHLD, unix.SIGTERM)
+	var over <-chan time.Time
+	for {
+		for {
+			pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+			if err == unix.ECHILD && over != nil {
+				return
+			}
+			if pid <= 0 && err != unix.EINTR {
+				break
+			}
+		}
+		select {
+		case s := <-signals:
+			if s == unix.SIGTERM && over == nil {
+				unix.Kill(-1, unix.SIGTERM)
+				over = time.After(endTime)
+			}
+		case <-over:
+			return
+		}
+	}
+}
