@@ -198,7 +198,7 @@ func (r *trials) fault(p point, fault string) string {
 		case status == 137 && (r.tried/len(faults))%2 == 0:
 			problem = r.afterKill()
 		case status == 137, status == 0, strings.Contains(out, " is up"):
-			problem = r.afterUp(status != 0 || elsewhere.MatchString(p.name))
+			problem = r.afterUp(status != 0 || elsewherePoints.MatchString(p.name))
 		default:
 			problem = r.before.verySame(lookAtHost(r.t))
 		}
@@ -209,15 +209,16 @@ func (r *trials) fault(p point, fault string) string {
 	return fmt.Sprintf("%s\nit ended with status %d:\n%s", problem, status, out)
 }
 
-// elsewhere are the points that other processes pass than the one that is started.
-var elsewhere = regexp.MustCompile(`^(holder[.]run|cgroup[.]write|supervisor[.](log|listen|save)|process)[.]`)
+// elsewherePoints are those that other processes pass than the one that is started,
+// and those that it passes only where such a one is late.
+var elsewherePoints = regexp.MustCompile(`^(holder[.]run|cgroup[.]write|supervisor[.](log|listen|save|kill)|process)[.]`)
 
 // wrongEnd checks a command's exit status and message.
 func (r *trials) wrongEnd(p point, fault string, status int, out string) string {
 	statuses := map[string][]int{"error": {0, 4, 5}, "panic": {5}, "kill": {137}, "int": {0, 130}}[fault]
 	// The process that keeps the namespaces, and the one that runs those of the nodes,
 	// are not the one that is started.
-	elsewhere := elsewhere.MatchString(p.name) || r.rootless() && strings.HasPrefix(p.name, "netns.dir.")
+	elsewhere := elsewherePoints.MatchString(p.name) || r.rootless() && strings.HasPrefix(p.name, "netns.dir.")
 	if elsewhere {
 		statuses = []int{0, 4, 5, 130, 137}
 	}

@@ -37,7 +37,7 @@ func (m mutant) names(line string) bool {
 			return false
 		}
 	}
-	if slices.Contains(partingHops(line), m.node) {
+	if slices.Contains(partingHops(line), m.node) || strings.HasPrefix(line, m.node+": ") {
 		return true
 	}
 	in := func(node string, signs []string) bool {

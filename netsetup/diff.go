@@ -39,6 +39,11 @@ func Diff(have, want *State, prune bool) (*Plan, error) {
 	d.wanted = make(map[string]*Namespace, len(d.pairs))
 	for _, p := range d.pairs {
 		d.has[p.want.Name], d.wanted[p.want.Name] = p.have, p.want
+		for i := range p.want.Links {
+			if l := &p.want.Links[i]; l.Kind == KindBridge && l.MTU != 0 {
+				d.model.pin(p.want.Name, l.Name)
+			}
+		}
 	}
 	for _, step := range []func(have, want *Namespace){
 		d.deleteRules, d.deleteRoutes, d.deleteNeighbors, d.deleteFDB, d.deleteAddresses, d.deleteLinks,

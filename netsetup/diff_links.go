@@ -1,6 +1,9 @@
 package netsetup
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // deleteLinks removes links that are not wanted, and those that have to be made
 // anew: of another kind, of another owner, or with another peer. Those inside a
@@ -114,9 +117,20 @@ func (n *Namespace) strays(bridge *Link, have *Namespace) bool {
 
 // portsMTU is the MTU that its ports give a bridge.
 func (n *Namespace) portsMTU(bridge string) int {
+	return portsMTU(bridge, func(yield func(*Link) bool) {
+		for i := range n.Links {
+			if !yield(&n.Links[i]) {
+				return
+			}
+		}
+	})
+}
+
+// portsMTU is the MTU that its ports, which are among links, give a bridge.
+func portsMTU(bridge string, links iter.Seq[*Link]) int {
 	least := 0
-	for i := range n.Links {
-		if l := &n.Links[i]; l.Master == bridge && l.MTU != 0 && (least == 0 || l.MTU < least) {
+	for l := range links {
+		if l.Master == bridge && l.MTU != 0 && (least == 0 || l.MTU < least) {
 			least = l.MTU
 		}
 	}

@@ -1,6 +1,7 @@
 package netsetup
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -21,6 +22,7 @@ type namespaceModel struct {
 	inode     uint64
 	owned     *Owned
 	links     map[string]*Link
+	following map[string]bool      // bridges that have the MTU that their ports give them
 	addresses map[string][]Address // by link, in the order of the interface
 	routes    map[routeKey][]Route
 	rules     []Rule
@@ -71,6 +73,11 @@ func (m *Model) load(from *Namespace) {
 		l := from.Links[i]
 		n.links[l.Name] = &l
 	}
+	for _, l := range n.links {
+		if l.Kind == KindBridge && l.MTU == from.portsMTU(l.Name) {
+			n.following[l.Name] = true
+		}
+	}
 	for _, a := range from.Addresses {
 		n.addresses[a.Link] = append(n.addresses[a.Link], a)
 	}
@@ -99,6 +106,7 @@ func newNamespaceModel(kind NamespaceKind) *namespaceModel {
 	return &namespaceModel{
 		kind:      kind,
 		links:     map[string]*Link{},
+		following: map[string]bool{},
 		addresses: map[string][]Address{},
 		routes:    map[routeKey][]Route{},
 		neighbors: map[neighborKey]Neighbor{},
@@ -253,6 +261,7 @@ func (m *Model) playLink(n *namespaceModel, op Op, x *Link) {
 func (m *Model) addLink(n *namespaceModel, l Link) {
 	l.Up, l.Master, l.Port = false, "", nil
 	n.links[l.Name] = &l
+	n.follow()
 	for i := range interfaceSettings {
 		s := &interfaceSettings[i]
 		if v, known := n.sysctls[s.from]; known {
@@ -269,6 +278,7 @@ func (n *namespaceModel) changeLink(to *Link) {
 	was := *l
 	*l = *to
 	l.Index = was.Index // no change of a link changes that
+	n.follow()
 	if was.Up && !to.Up {
 		n.linkDown(l.Name)
 	}
@@ -280,6 +290,21 @@ func (n *namespaceModel) changeLink(to *Link) {
 	}
 	if was.Master != to.Master {
 		n.dropFDB(l.Name)
+	}
+}
+
+// follow gives bridges the MTU of their ports (net/bridge/br_if.c:
+// br_mtu_auto_adjust).
+func (n *namespaceModel) follow() {
+	for bridge := range n.following {
+		n.links[bridge].MTU = portsMTU(bridge, maps.Values(n.links))
+	}
+}
+
+// pin says that a bridge has an MTU of its own.
+func (m *Model) pin(namespace, bridge string) {
+	if n := m.namespaces[namespace]; n != nil {
+		delete(n.following, bridge)
 	}
 }
 
@@ -372,6 +397,7 @@ func (m *Model) deleteLink(namespace, name string) {
 	}
 	l := n.links[name]
 	delete(n.links, name)
+	delete(n.following, name)
 	n.dropRoutesThrough(name, true, func(netip.Addr) bool { return true })
 	n.dropAddresses(name, func(netip.Addr) bool { return true })
 	n.dropNeighbors(name, func(netip.Addr) bool { return true })
@@ -388,6 +414,7 @@ func (m *Model) deleteLink(namespace, name string) {
 			n.dropFDB(port.Name)
 		}
 	}
+	n.follow()
 	if l.Kind == KindVeth {
 		m.deleteLink(l.Peer.Namespace, l.Peer.Link)
 	}

@@ -46,9 +46,15 @@ func newBandwidth(r *runner, t *topology.Test) *bandwidth {
 }
 
 func (b *bandwidth) try(ctx context.Context, jobs []*job, report func(*job, result)) {
+	queues := openBacklog()
+	defer queues.close()
 	for _, j := range jobs {
-		began := time.Now()
+		queues.read()
+		began, dropped := time.Now(), queues.dropped
 		res := b.measure(ctx, j)
+		if queues.read(); res.seen == failed && queues.dropped > dropped {
+			res.what += fmt.Sprintf("; meanwhile this host dropped %d packets of all its namespaces, since the queue of a CPU was full (net.core.netdev_max_backlog)", queues.dropped-dropped)
+		}
 		res.began, res.ended = began, time.Now()
 		report(j, res)
 	}

@@ -230,14 +230,14 @@ func parseIDMap(s string) (m IDMap, ok bool) {
 func overlap32(a, b, countA, countB uint32) bool { return a < b+countB && b < a+countA }
 
 // hostname is a name of at most HOST_NAME_MAX bytes, gethostname(2).
-var hostname = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var hostname = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`) // of at most 64 bytes
 
 func (p *parser) hostname(n *yaml.Node, d *nodeDraft) {
 	t, ok := p.text(n, "a host name", "www.example")
 	if !ok {
 		return
 	}
-	if !hostname.MatchString(t.Value) {
+	if len(t.Value) > 64 || !hostname.MatchString(t.Value) {
 		p.errorf(n, "", "%s cannot be a host name: it is 1 to 64 of A-Z, a-z, 0-9, ., _ and -, the first a letter or digit", quote(t.Value))
 		return
 	}
@@ -364,7 +364,7 @@ func (p *parser) hostLine(d *nodeDraft, address Text, names []Text) {
 	}
 	line := HostLine{Pos: address.Pos, Address: a.String()}
 	for _, t := range names {
-		if !hostAlias.MatchString(t.Value) {
+		if n := len(t.Value); n > 255 || !hostAlias.MatchString(t.Value) {
 			p.errorAt(t.Pos, "", "%s cannot be the name of a host: it is of A-Z, a-z, 0-9, ., _ and -", quote(t.Value))
 			return
 		}
@@ -373,4 +373,4 @@ func (p *parser) hostLine(d *nodeDraft, address Text, names []Text) {
 	d.Hosts = append(d.Hosts, line)
 }
 
-var hostAlias = regexp.MustCompile(`^[A-Za-z0-9._-]{1,255}$`)
+var hostAlias = regexp.MustCompile(`^[A-Za-z0-9._-]+$`) // of at most 255 bytes

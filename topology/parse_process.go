@@ -16,11 +16,13 @@ var (
 	signalNames = []string{"TERM", "INT", "QUIT", "HUP", "KILL", "USR1", "USR2", "ALRM", "PIPE", "WINCH", "CONT", "ABRT", "PWR", "IO", "VTALRM", "PROF", "URG", "TSTP", "TTIN", "TTOU", "CHLD", "STKFLT", "XCPU", "XFSZ"}
 )
 
-var processName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,63}$`)
+var processName = regexp.MustCompile(`^[A-Za-z0-9_.-]+$`) // of at most 63 bytes
 
 // isProcessName reports whether a process can have a name: it is that of a file
 // too.
-func isProcessName(s string) bool { return processName.MatchString(s) && s != "." && s != ".." }
+func isProcessName(s string) bool {
+	return len(s) <= 63 && processName.MatchString(s) && s != "." && s != ".."
+}
 
 // env reads a map of names and values.
 func (p *parser) env(n *yaml.Node) []Variable {

@@ -15,7 +15,6 @@ import (
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
 	"nslab/netsetup/proc"
-	"nslab/netsetup/proc/cgroup"
 	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
@@ -135,11 +134,11 @@ func allLabs(ctx context.Context, k *kernel.Kernel) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	grouped, err := cgroup.Labs()
+	busy, err := supervisor.Labs()
 	if err != nil {
 		return nil, err
 	}
-	labs = slices.Concat(labs, recorded, grouped)
+	labs = slices.Concat(labs, recorded, busy)
 	for _, name := range unfinished {
 		if lab, _, ok := strings.Cut(name, "."); ok && topology.CheckLabName(lab) == nil {
 			labs = append(labs, lab)
@@ -181,8 +180,8 @@ func (a *app) remove(ctx context.Context, k netsetup.Kernel, lab string, joined 
 	if left := new(netsetup.LeftError); downErr != nil && !(errors.As(downErr, &left) && len(left.Left) == 0) {
 		return found, errors.Join(err, downErr)
 	}
-	if err := proc.EndAll(lab); err != nil {
-		return found, err
+	if endErr := proc.EndAll(lab); endErr != nil {
+		return found, errors.Join(err, downErr, endErr)
 	}
 	return found, errors.Join(err, downErr, netns.Tidy(lab+"."), netsetup.RemoveFiles(lab))
 }

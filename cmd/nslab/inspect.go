@@ -15,6 +15,7 @@ import (
 
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
+	"nslab/netsetup/proc"
 )
 
 // inspectReport is the JSON of `inspect`.
@@ -27,6 +28,11 @@ type namespaceReport struct {
 	Namespace  string            `json:"namespace"` // "" is the host's
 	Node       string            `json:"node,omitempty"`
 	Inode      uint64            `json:"inode"`
+	Kinds      []kindReport      `json:"kinds"` // of a node's own: the namespaces of every kind that its programs are in
+	UIDs       []string          `json:"uid_map,omitempty"`
+	GIDs       []string          `json:"gid_map,omitempty"`
+	Cgroups    []string          `json:"cgroups,omitempty"`
+	Mounts     []string          `json:"mounts,omitempty"` // that only the node has
 	Processes  []process         `json:"processes"`
 	Interfaces []interfaceReport `json:"interfaces"`
 	Routes     []string          `json:"routes"`
@@ -38,7 +44,17 @@ type namespaceReport struct {
 
 type process struct {
 	PID     int    `json:"pid"`
+	Inside  int    `json:"pid_inside"` // in its own PID namespace
 	Command string `json:"command"`
+}
+
+// kindReport is a namespace: its kind and inode as under /proc/PID/ns.
+type kindReport struct {
+	Kind  string `json:"kind"`
+	Inode uint64 `json:"inode"`
+	// SharedWith is "host", or the other nodes that are in it; left out where it is
+	// the node's alone.
+	SharedWith []string `json:"shared_with,omitempty"`
 }
 
 type interfaceReport struct {
@@ -167,15 +183,19 @@ func inspect(ctx context.Context, k *kernel.Kernel, lab, node string) (inspectRe
 		reportTables(&r, ns, want)
 		if ns.Kind == netsetup.Own {
 			r.Processes = append(r.Processes, inside[ns.Inode]...)
+			if err := r.look(lab, name); err != nil {
+				return report, err
+			}
 		}
 		report.Namespaces = append(report.Namespaces, r)
 	}
+	shareKinds(report.Namespaces)
 	return report, nil
 }
 
 func reportNamespace(ns *netsetup.Namespace, node string, stats []kernel.LinkStats) namespaceReport {
 	r := namespaceReport{Namespace: ns.Name, Node: node, Inode: ns.Inode, Processes: []process{}, Interfaces: []interfaceReport{},
-		Routes: []string{}, Rules: []string{}, Neighbors: []string{}, Tables: []tableReport{}, Foreign: []string{}}
+		Kinds: []kindReport{}, Routes: []string{}, Rules: []string{}, Neighbors: []string{}, Tables: []tableReport{}, Foreign: []string{}}
 	for i := range ns.Links {
 		r.Interfaces = append(r.Interfaces, reportInterface(ns, &ns.Links[i], stats))
 	}
@@ -261,7 +281,7 @@ func processes() (map[uint64][]process, error) {
 		if err != nil {
 			continue
 		}
-		inside[st.Ino] = append(inside[st.Ino], process{pid, strings.TrimSpace(string(name))})
+		inside[st.Ino] = append(inside[st.Ino], process{pid, proc.Inside(pid), strings.TrimSpace(string(name))})
 	}
 	for _, list := range inside {
 		slices.SortFunc(list, func(a, b process) int { return a.PID - b.PID })
@@ -280,8 +300,9 @@ func writeInspection(w io.Writer, report inspectReport) error {
 			name = "(root)"
 		}
 		fmt.Fprintf(w, "%s  inode %d\n", name, ns.Inode)
+		ns.writeMachine(w)
 		for _, p := range ns.Processes {
-			fmt.Fprintf(w, "  process %d %s\n", p.PID, p.Command)
+			fmt.Fprintf(w, "  process %s\n", processText(p))
 		}
 		for _, f := range ns.Interfaces {
 			fmt.Fprintf(w, "  %s\n", interfaceText(f))

@@ -162,7 +162,9 @@ func TestInspect(t *testing.T) {
 	for i := range have.Namespaces[:2] {
 		r := reportNamespace(&have.Namespaces[i], "node", stats)
 		reportTables(&r, &have.Namespaces[i], src.want)
-		r.Processes = append(r.Processes, process{42, "sleep"})
+		r.Processes = append(r.Processes, process{42, 7, "sleep"})
+		r.Kinds = append(r.Kinds, kindReport{Kind: "pid", Inode: 4026531836}, kindReport{Kind: "uts", Inode: 4026531838, SharedWith: []string{"host"}})
+		r.UIDs, r.Cgroups, r.Mounts = []string{"0 1000 1"}, []string{"/sys/fs/cgroup/nslab-0.26/x/node"}, []string{"tmpfs on /tmp from /own0"}
 		report.Namespaces = append(report.Namespaces, r)
 	}
 	for i := range report.Namespaces {

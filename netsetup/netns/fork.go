@@ -14,6 +14,7 @@ type walk struct {
 	count   uintptr
 	program *program
 	forked  bool
+	look    bool          // for the program, without becoming it
 	out     uintptr       // where a child writes what became of it
 	mask    unix.Sigset_t // the signals blocked before
 
@@ -182,6 +183,10 @@ func (c *walk) exec() {
 		dir := *(*uintptr)(unsafe.Add(unsafe.Pointer(p.dirs), i*unsafe.Sizeof(i)))
 		_, _, errno := syscall.RawSyscall6(syscall.SYS_FACCESSAT, atCwd, path, unix.X_OK, 0, 0, 0)
 		found := errno == 0
+		if found && c.look {
+			c.errno, c.path, c.found = 0, i, 1
+			return
+		}
 		if found {
 			_, _, errno = syscall.RawSyscall6(syscall.SYS_EXECVE, path, uintptr(unsafe.Pointer(p.argv)), uintptr(unsafe.Pointer(p.env)), 0, 0, 0)
 		}

@@ -285,11 +285,17 @@ func (w *Way) Become(p *Program) error {
 	if err != nil {
 		return err
 	}
-	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), program: end}
+	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), program: end, look: true}
 	done := make(chan error, 1)
 	lockedThread(func() {
 		c.run()
 		runtime.KeepAlive(w)
+		if c.errno == 0 {
+			// Go's own gives the program back the soft limit of open files.
+			var errno syscall.Errno
+			errors.As(syscall.Exec(p.Paths[c.path], p.Argv, p.Env), &errno)
+			c.errno = uintptr(errno)
+		}
 		done <- w.failure(&c.report)
 	})
 	err = <-done
@@ -336,12 +342,11 @@ func (w *Way) Start(p *Program) (pid int, err error) {
 	}
 	defer unix.Close(pipe[0])
 	c := &walk{calls: &w.calls[0], count: uintptr(len(w.calls)), program: end, out: uintptr(pipe[1])}
-	first, err := fork(c)
+	pid, err = fork(c)
 	unix.Close(pipe[1])
 	if err != nil {
 		return 0, fmt.Errorf("fork: %w", TaskLimit(err))
 	}
-	pid = first
 	// The pipe ends without a word when the child runs the program.
 	for {
 		var r report
@@ -352,8 +357,8 @@ func (w *Way) Start(p *Program) (pid int, err error) {
 			continue
 		case readErr != nil || n != len(raw):
 		case r.at == reportForked:
+			waitFor(pid)
 			pid = int(r.errno)
-			waitFor(first)
 			continue
 		default:
 			waitFor(pid)

@@ -81,10 +81,14 @@ func (e *entry) join(n *Node) error {
 	if g == nil || err != nil {
 		return err
 	}
+	e.joinGroup(g)
+	return nil
+}
+
+func (e *entry) joinGroup(g *cgroup.Group) {
 	for _, file := range g.Join() {
 		e.Write("join the node's cgroup", file, "0")
 	}
-	return nil
 }
 
 // caller makes system calls, or sees to it that they are made: a *netns.Way.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -36,6 +37,7 @@ func init() {
 func RunKeeper() int {
 	answer := os.NewFile(answerFD, "answer")
 	let := os.NewFile(goFD, "go")
+	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&[]byte("nslab\x00")[0])), 0, 0, 0) // else it is "exe"
 	m := &netsetup.Machine{}
 	err := readSpec(m)
 	if err == nil {

@@ -18,6 +18,7 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/failpoint"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/cgroup"
 )
 
 // The keeper's files.
@@ -59,8 +60,9 @@ func Keep(net *netns.Handle, m *netsetup.Machine) (k *Keeper, err error) {
 	}
 	defer null.Close()
 
-	w := &netns.Way{}
-	if err := unshare(w, net, m); err != nil {
+	w, err := unshare(net, m)
+	defer w.close()
+	if err != nil {
 		return nil, err
 	}
 	runtime.LockOSThread() // whose end the keeper would take for ours
@@ -136,19 +138,25 @@ func memory(m *netsetup.Machine) (*os.File, error) {
 
 // unshare makes the way of a keeper: into the node's network, and the user
 // namespace that owns it, and into new namespaces of the other kinds.
-func unshare(w *netns.Way, net *netns.Handle, m *netsetup.Machine) error {
+func unshare(net *netns.Handle, m *netsetup.Machine) (*entry, error) {
+	w := &entry{}
 	own := m.Isolation
+	if own.Cgroup {
+		if err := w.unshareCgroup(m); err != nil {
+			return w, err
+		}
+	}
 	w.Call("make a session", nil, unix.SYS_SETSID)
 	if own.User {
 		w.EnterOwner(net)
-		identity{}.become(w, "root of the node", true)
+		identity{}.become(&w.Way, "root of the node", true)
 	}
 	w.Enter(unix.CLONE_NEWNET, net.FD())
 	for _, k := range []struct {
 		own  bool
 		kind int
 	}{
-		{own.Cgroup, unix.CLONE_NEWCGROUP}, {own.IPC, unix.CLONE_NEWIPC}, {own.UTS, unix.CLONE_NEWUTS},
+		{own.IPC, unix.CLONE_NEWIPC}, {own.UTS, unix.CLONE_NEWUTS},
 		{own.Mount, unix.CLONE_NEWNS}, {own.PID, unix.CLONE_NEWPID}, {own.Time, unix.CLONE_NEWTIME},
 	} {
 		if k.own {
@@ -165,6 +173,30 @@ func unshare(w *netns.Way, net *netns.Handle, m *netsetup.Machine) error {
 	}
 	// After the change of user, which clears it.
 	w.Call("end with nslab", nil, unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, int(unix.SIGKILL))
+	return w, nil
+}
+
+// unshareCgroup makes a cgroup namespace, whose root is the cgroup that it is made
+// in: the node's. The keeper does not stay there, for the limits are not for it.
+// That comes first, while it is still the host's root that writes.
+func (e *entry) unshareCgroup(m *netsetup.Machine) error {
+	group, err := cgroup.Create(m.Lab, m.Node, m.Limits)
+	if err != nil {
+		return err
+	}
+	if group == nil {
+		e.Unshare(unix.CLONE_NEWCGROUP)
+		return nil
+	}
+	back, err := group.Leave()
+	if err != nil {
+		return err
+	}
+	e.joinGroup(group)
+	e.Unshare(unix.CLONE_NEWCGROUP)
+	for _, file := range back {
+		e.Write("leave the node's cgroup", file, "0")
+	}
 	return nil
 }
 

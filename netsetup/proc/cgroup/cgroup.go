@@ -252,6 +252,36 @@ func (g *Group) Join() []string {
 	return files
 }
 
+// Leave are the files that a thread writes 0 to, to get back to where this process
+// is.
+func (g *Group) Leave() ([]string, error) {
+	m, err := readMounts()
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, err
+	}
+	// Lines are ID:CONTROLLERS:PATH, cgroups(7); version 2 has no controllers there.
+	path := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if f := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3); len(f) == 3 {
+			for _, c := range strings.Split(f[1], ",") {
+				path[c] = f[2]
+			}
+		}
+	}
+	var files []string
+	for _, p := range g.v1 {
+		files = append(files, filepath.Join(m.v1[p.controller], path[string(p.controller)], "tasks"))
+	}
+	if g.v2 != "" {
+		files = append(files, filepath.Join(m.v2, path[""], "cgroup.procs"))
+	}
+	return files, nil
+}
+
 // Add moves a process into the group.
 func (g *Group) Add(pid int) error {
 	for _, dir := range g.Paths() {

@@ -57,7 +57,7 @@ func readPIDs(path string) ([]int, error) {
 }
 
 // settled leaves out those processes of a cgroup of version 1 that have only a
-// thread there, which is about to start one: see Enter. The first thread of a
+// thread there, which is about to start one: see Dirs. The first thread of a
 // process tells where it belongs, even when that thread has ended.
 func (g *Group) settled(dir string, pids []int) ([]int, error) {
 	tasks, err := readPIDs(filepath.Join(dir, "tasks"))
