@@ -22,8 +22,8 @@ type Options struct {
 	KeepOnFailure bool     // no rollback
 	Progress      Progress // may be nil
 	// Then, for Up, does the rest of what a lab is when its network is as wanted,
-	// given what was changed of that. Where it fails, Undo undoes it before the
-	// network returns to what it was. Both may be nil.
+	// given what was changed of that. Where Up fails, Undo undoes it, as far as it
+	// came, before the network returns to what it was. Both may be nil.
 	Then func(ctx context.Context, plan *Plan) error
 	Undo func(ctx context.Context) error
 	// Save, which may be nil, is called by Up when the kernel was verified, last of
@@ -124,7 +124,6 @@ func Up(ctx context.Context, k Kernel, want *State, o Options) (*Plan, error) {
 	if err != nil {
 		return plan, err
 	}
-	undo := false
 	err = bug.Guard(func() error {
 		if !plan.Empty() {
 			if err := converge(ctx, k, plan, want, o); err != nil {
@@ -132,7 +131,6 @@ func Up(ctx context.Context, k Kernel, want *State, o Options) (*Plan, error) {
 			}
 		}
 		if o.Then != nil {
-			undo = true
 			if err := o.Then(ctx, plan); err != nil {
 				return err
 			}
@@ -147,7 +145,7 @@ func Up(ctx context.Context, k Kernel, want *State, o Options) (*Plan, error) {
 			return plan, &RolledBackError{Lab: want.Lab, Cause: err, Kept: true}
 		}
 		var failed error
-		if undo && o.Undo != nil {
+		if o.Undo != nil {
 			failed = undoRest(ctx, o)
 		}
 		result := rollback(ctx, k, want, before, err)

@@ -26,9 +26,6 @@ func (g *Group) Procs() ([]int, error) {
 				return gone(err)
 			}
 			pids, err := readPIDs(filepath.Join(path, "cgroup.procs"))
-			if err == nil && dir != g.v2 {
-				pids, err = g.settled(path, pids)
-			}
 			all = append(all, pids...)
 			return gone(err)
 		})
@@ -54,23 +51,6 @@ func readPIDs(path string) ([]int, error) {
 		list = append(list, pid)
 	}
 	return list, nil
-}
-
-// settled leaves out those processes of a cgroup of version 1 that have only a
-// thread there, which is about to start one: see Dirs. The first thread of a
-// process tells where it belongs, even when that thread has ended.
-func (g *Group) settled(dir string, pids []int) ([]int, error) {
-	tasks, err := readPIDs(filepath.Join(dir, "tasks"))
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(pids, func(pid int) bool {
-		if slices.Contains(tasks, pid) {
-			return false
-		}
-		in, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-		return err == nil && !strings.Contains(string(in), g.name)
-	}), nil
 }
 
 // gone makes nothing of the error that a cgroup is removed meanwhile.
@@ -134,10 +114,7 @@ const removeTime = 2 * time.Second
 
 // Remove ends all processes of the group, whatever they have done to hide, and
 // removes it, what is below it, and what is above it and empty by then. That it
-// is not there is no error. To end the processes alone is no use: a process that
-// is made in a group of version 2 which was killed before is killed, too, by
-// kernels that take the two counts of kills for the same (6.18:
-// kernel/cgroup/cgroup.c:cgroup_post_fork).
+// is not there is no error.
 func (g *Group) Remove() error {
 	if err := g.kill(); err != nil {
 		return err

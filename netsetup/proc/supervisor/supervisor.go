@@ -467,6 +467,7 @@ func Run(lab string) int {
 	if answer == nil {
 		return 1
 	}
+	unix.CloseOnExec(3) // who waits for the answer waits for its end
 	s := &Supervisor{lab: lab, processes: map[string]*process{}, changed: make(chan struct{})}
 	s.children.waiting = map[int]chan ending{}
 	l, err := s.prepare()
