@@ -32,6 +32,9 @@ const (
 	// maxExtensions is how often an echo gets its time once more because the
 	// host dropped packets meanwhile.
 	maxExtensions = 3
+	// patience is how long nothing is sent because the host's queues are full.
+	// After that it is others who fill them.
+	patience = time.Second
 	// shortPause is before another try where there was no room for a packet.
 	shortPause = 2 * time.Millisecond
 	// wakeUp bounds each wait for packets, so that a cancelled context is seen.
@@ -61,8 +64,9 @@ type burst struct {
 
 	backlog *backlog
 	window  int
-	young   int     // echoes under way
-	flying  []*echo // those, and some that are not any more, in order of sending
+	cramped time.Time // since when the host's queues are full; zero: they are not
+	young   int       // echoes under way
+	flying  []*echo   // those, and some that are not any more, in order of sending
 }
 
 // stage is what happens to an echo some time after it was sent.
@@ -216,14 +220,18 @@ func (b *burst) send() time.Duration {
 	return 0
 }
 
-// room reports whether the host's queues have room for another batch, and sets
-// the window by what they tell.
+// room reports whether another batch is to be sent: the host's queues have room
+// for it, or will have none. It sets the window by what they tell.
 func (b *burst) room() bool {
 	lost := b.backlog.read()
 	if lost || b.backlog.queued > maxQueued {
 		b.window = max(minWindow, b.window/2)
-		return false
+		if b.cramped.IsZero() {
+			b.cramped = time.Now()
+		}
+		return time.Since(b.cramped) > patience
 	}
+	b.cramped = time.Time{}
 	b.window = min(b.widest(), b.window+minWindow)
 	return true
 }

@@ -169,3 +169,18 @@ func TestLookIntoGuest(t *testing.T) {
 		t.Errorf("rules of a guest were traced: %v", c.Explanation.Rules)
 	}
 }
+
+// TestSecondTryServes has servers of the test's own, which the second try needs
+// again.
+func TestSecondTryServes(t *testing.T) {
+	l := pairLab(t)
+	l.nft("b", `table inet t { chain o { type filter hook output priority 0; tcp sport 80 drop; }; }`)
+	serve := true
+	web := testItem("http", "a", "b", 80, func(x *topology.Test) { x.Family, x.Listen, x.Status = family4, &serve, 200 })
+	web.Targets[0].URL = "/"
+	c := l.one(web)
+	c.mustBe(t, Fail, "kept by b: rule table inet t chain o handle")
+	if c.Explanation.SecondTry != "" {
+		t.Error(c.Explanation.SecondTry)
+	}
+}

@@ -253,9 +253,7 @@ const (
 	maxPause   = time.Second
 )
 
-// runItem tries the cases of one item, all at once; those that do not pass
-// again and again until `within` is over; those that pass until they have held
-// for `stable`; those whose silence is in doubt until it is not.
+// runItem carries out one item, and looks into what fails.
 func (r *runner) runItem(ctx context.Context, it *item) {
 	t := it.test
 	v, err := r.verb(t)
@@ -266,7 +264,6 @@ func (r *runner) runItem(ctx context.Context, it *item) {
 		}
 		return
 	}
-	defer v.close()
 	var failures []*failure
 	var failedMu sync.Mutex
 	// done writes down the last result of a job. The first that fail are looked
@@ -289,14 +286,21 @@ func (r *runner) runItem(ctx context.Context, it *item) {
 		}
 		r.tell(j.c)
 	}
-	defer func() {
-		if len(failures) > 0 {
-			r.lookInto(ctx, t, failures)
-		}
-		for _, f := range failures {
-			r.tell(f.c)
-		}
-	}()
+	r.tryItem(ctx, it, v, done)
+	if len(failures) > 0 {
+		r.lookInto(ctx, t, failures)
+	}
+	for _, f := range failures {
+		r.tell(f.c)
+	}
+}
+
+// tryItem tries the cases of an item, all at once; those that do not pass again
+// and again until `within` is over; those that pass until they have held for
+// `stable`; those whose silence is in doubt until it is not.
+func (r *runner) tryItem(ctx context.Context, it *item, v verb, done func(*job, result)) {
+	defer v.close()
+	t := it.test
 	end := time.Now().Add(t.Within)
 	left := it.jobs
 	for pause := firstPause; ; pause = min(2*pause, maxPause) {

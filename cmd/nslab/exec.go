@@ -120,22 +120,24 @@ func (a *app) execIn(cmd *cobra.Command, arg string, c *proc.Command) error {
 	return nil
 }
 
-// node opens NODE or LAB/NODE. As long as a name can only be a node's, it looks at no
-// other one: labs may be large.
+// node opens NODE or LAB/NODE. Of a large lab it looks at no other node, as long as
+// the name can be only one's.
 func (a *app) node(cmd *cobra.Command, arg string) (*proc.Node, error) {
-	names, err := netns.Names("") // which may not all be namespaces
-	if err != nil {
-		return nil, err
-	}
-	nodes := nodesByLab(names)
 	lab, name, named := strings.Cut(arg, "/")
-	if !named && len(nodes) == 1 {
-		for only := range nodes {
-			lab, name = only, arg
+	if !named {
+		name = arg
+		names, err := netns.Names("") // which may not all be namespaces
+		if err != nil {
+			return nil, err
 		}
-		named = true
+		nodes := nodesByLab(names)
+		if len(nodes) == 1 {
+			for only := range nodes {
+				lab = only
+			}
+		}
 	}
-	if named && slices.Contains(nodes[lab], name) {
+	if lab != "" && name != "" {
 		switch ours, err := kernel.IsMarked(lab + "." + name); {
 		case err != nil:
 			return nil, err
@@ -148,20 +150,20 @@ func (a *app) node(cmd *cobra.Command, arg string) (*proc.Node, error) {
 		return nil, err
 	}
 	defer k.Close()
-	if names, err = k.Labs(cmd.Context()); err != nil {
+	labs, err := k.Labs(cmd.Context())
+	if err != nil {
 		return nil, err
 	}
 	switch {
-	case lab == "" || !strings.Contains(arg, "/"):
-		name = arg
-		if lab, err = onlyLab(cmd, names, "name the lab, as in LAB/"+arg); err != nil {
+	case !named:
+		if lab, err = onlyLab(cmd, labs, "name the lab, as in LAB/"+arg); err != nil {
 			return nil, err
 		}
-	case !slices.Contains(names, lab):
+	case !slices.Contains(labs, lab):
 		return nil, noLab(cmd, lab)
 	}
 	l := saved(lab)
-	if slices.Contains(nodes[lab], name) || l != nil && slices.ContainsFunc(l.Nodes, func(n *topology.Node) bool { return n.Name == name }) {
+	if slices.Contains(published()[lab], name) || l != nil && slices.ContainsFunc(l.Nodes, func(n *topology.Node) bool { return n.Name == name }) {
 		return enterNode(lab, name, l)
 	}
 	return nil, noNode(cmd, lab, name)

@@ -37,7 +37,7 @@ func IsMarked(name string) (is bool, err error) {
 			return err
 		}
 		defer s.close()
-		alias, group, err := s.loMark(noNetnsid, make([]byte, answerSize))
+		alias, group, err := s.loMark(noNetnsid, make([]byte, 1<<15))
 		is = marked(name, alias, group)
 		return err
 	})

@@ -92,18 +92,17 @@ func plain(m *netsetup.Machine) bool {
 		m.Limits == netsetup.Limits{} && len(m.Setup) == 0 && len(m.Processes) == 0
 }
 
-// replace makes a file have data, at once, and says whether it had other.
+// replace makes a file have data, at once, and says whether it had other. After an
+// error, or a panic, it is as it was.
 func replace(path string, data []byte) (changed bool, err error) {
 	if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, data) {
 		return false, nil
 	}
 	tmp := path + ".new"
+	defer os.Remove(tmp) // which is there no more where all went well
 	err = failpoint.Around("proc.save.write", func() error { return os.WriteFile(tmp, data, 0o644) })
 	if err == nil {
 		err = failpoint.Around("proc.save.rename", func() error { return os.Rename(tmp, path) })
-	}
-	if err != nil {
-		os.Remove(tmp)
 	}
 	return true, err
 }

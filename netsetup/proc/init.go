@@ -32,7 +32,7 @@ func init() {
 
 // RunKeeper is the keeper: it sees to the namespaces that it was started in,
 // says so on its descriptor 4, and when it is told on 5, lives on without who
-// made it. As process 1 of a PID namespace it then reaps orphans, and ends the
+// made it, and says that, too. As process 1 of a PID namespace it then reaps orphans, and ends the
 // node at SIGTERM; else it only waits to be killed.
 func RunKeeper() int {
 	answer := os.NewFile(answerFD, "answer")
@@ -49,16 +49,15 @@ func RunKeeper() int {
 		if errors.As(err, &errno) {
 			text = strings.TrimSuffix(text, ": "+errno.Error())
 		}
-		fmt.Fprintf(answer, "%d %s", int(errno), text)
+		fmt.Fprintf(answer, "%d %s\n", int(errno), strings.ReplaceAll(text, "\n", " "))
 		return 1
 	}
 	for fd := range answerFD {
 		unix.CloseOnExec(fd)
 	}
-	if _, err := answer.WriteString("ok"); err != nil {
+	if _, err := answer.WriteString(keeperReady); err != nil {
 		return 1
 	}
-	answer.Close()
 	if n, _ := let.Read(make([]byte, 1)); n != 1 {
 		return 1
 	}
@@ -66,6 +65,11 @@ func RunKeeper() int {
 	if unix.Prctl(unix.PR_SET_PDEATHSIG, 0, 0, 0, 0) != nil {
 		return 1
 	}
+	// Who made it may end from here on, and waits until then.
+	if _, err := answer.WriteString(keeperReady); err != nil {
+		return 1
+	}
+	answer.Close()
 	m = nil
 	debug.FreeOSMemory()
 	if os.Getpid() == 1 {

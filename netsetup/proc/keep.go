@@ -1,6 +1,7 @@
 package proc
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -86,11 +87,15 @@ func Keep(net *netns.Handle, m *netsetup.Machine) (k *Keeper, err error) {
 		return err
 	})
 	answers.Close()
+	lines := bufio.NewReader(answer)
 	if err == nil {
-		err = started(answer)
+		err = started(lines)
 	}
 	if err == nil {
 		err = k.publish(let)
+	}
+	if err == nil {
+		err = started(lines)
 	}
 	if err != nil {
 		if k.PID != 0 {
@@ -209,16 +214,22 @@ func offset(clock string, d time.Duration) string {
 	return fmt.Sprintf("%s %d %d\n", clock, seconds, rest)
 }
 
-// started reads what the keeper says of its start: "ok", or errno and step.
-func started(answer *os.File) error {
-	text, err := io.ReadAll(answer)
-	if err != nil {
+// keeperReady is the line by which a keeper says that it is ready, and then that it
+// lives on.
+const keeperReady = "ok\n"
+
+// started reads what the keeper says: keeperReady, or errno and step.
+func started(answer *bufio.Reader) error {
+	text, err := answer.ReadString('\n')
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("the process that keeps them ended at its start")
+	case err != nil:
 		return err
-	}
-	if string(text) == "ok" {
+	case text == keeperReady:
 		return nil
 	}
-	number, step, _ := strings.Cut(string(text), " ")
+	number, step, _ := strings.Cut(strings.TrimSuffix(text, "\n"), " ")
 	errno, err := strconv.Atoi(number)
 	switch {
 	case err != nil:
