@@ -43,8 +43,14 @@ type program struct {
 // fork blocks all signals around the fork, so that no handler of the Go runtime
 // runs in the child.
 func fork(c *walk) (pid int, err error) {
+	runtime.LockOSThread() // whose signals are blocked
+	defer runtime.UnlockOSThread()
 	syscall.ForkLock.Lock()
 	defer syscall.ForkLock.Unlock()
+	// The mask is the thread's. Were the goroutine to change threads meanwhile, one
+	// would be left with all blocked, and so would what it starts.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var all unix.Sigset_t
 	for i := range all.Val {
 		all.Val[i] = ^all.Val[i]

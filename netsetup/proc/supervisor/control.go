@@ -124,6 +124,7 @@ func (s *Supervisor) answer(conn *net.UnixConn, one *sync.Mutex) (last bool) {
 		one.Lock()
 		defer one.Unlock()
 	}
+	s.settle(ctx)
 	err := s.do(ctx, &r)
 	var a reply
 	if !errors.As(err, &a.Failure) && err != nil {
