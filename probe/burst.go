@@ -143,12 +143,18 @@ func (b *burst) line() {
 			b.pending = append(b.pending, p.echoes[i])
 		}
 	}
-	b.crowded = b.left > crowd
+	b.crowded = b.left > crowd && !b.counted()
 	b.stages = []stage{
 		{after: b.timeout / 3, do: b.again},
 		{after: 2 * b.timeout / 3, do: b.again},
 		{after: b.timeout, do: b.expire},
 	}
+}
+
+// counted reports whether it counts how many echoes of a pair are lost: to send
+// them again would hide what the test is about.
+func (b *burst) counted() bool {
+	return b.test.Verb == topology.Ping && (b.test.Loss != nil || b.pinger.echoes > 1)
 }
 
 // loop goes on until every echo has its result.
@@ -375,31 +381,37 @@ func (b *burst) end(e *echo, s seen, what string) {
 		}
 		strange = strange || !e.arrived
 	}
-	if strange && b.test.Verb == topology.Ping && p.job.to.node != nil {
+	if strange && p.job.to.node != nil {
 		b.strange = append(b.strange, p)
 		return
 	}
 	b.report(p.job, b.sum(p))
 }
 
-// recognize finds those answers that the target did not give: another node has
-// its address. What arrived is in the target's socket before the answer is on
-// its way.
+// recognize reports on the jobs some of whose answers may not be the target's.
+// What arrived is in the target's socket before the answer is on its way.
 func (b *burst) recognize() {
 	for len(b.strange) > 0 {
 		p := b.strange[0]
 		b.strange = b.strange[1:]
-		to := p.job.to
-		for b.receive(b.sockets[socketKey{to.node, p.ipv6, netip.Addr{}}]) {
+		for b.receive(b.sockets[socketKey{p.job.to.node, p.ipv6, netip.Addr{}}]) {
 		}
-		if b.blind(p) == "" {
-			for _, e := range p.echoes {
-				if !e.arrived {
-					e.result, e.what = usurped, fmt.Sprintf("an answer came, but the request did not reach %s: another node answers for %s", to.node.name, to.addr)
-				}
-			}
-		}
+		b.disown(p)
 		b.report(p.job, b.sum(p))
+	}
+}
+
+// disown finds those answers that the target did not give: another node has its
+// address. The target's socket has been read.
+func (b *burst) disown(p *pingJob) {
+	to := p.job.to
+	if to.node == nil || b.blind(p) != "" {
+		return
+	}
+	for _, e := range p.echoes {
+		if e.result == answered && !e.arrived {
+			e.result, e.what = usurped, fmt.Sprintf("an answer came, but the request did not reach %s: another node answers for %s", to.node.name, to.addr)
+		}
 	}
 }
 
@@ -424,6 +436,7 @@ func (b *burst) finish() {
 		}
 	}
 	for _, p := range b.unseen {
+		b.disown(p)
 		res := b.sum(p)
 		if res.seen&(answered|arrived) == 0 || b.test.Verb == topology.MTU {
 			if why := b.blind(p); why != "" {

@@ -553,6 +553,16 @@ func TestUsurpedAddress(t *testing.T) {
 			got.mustBe(t, c.want, text)
 		}
 	}
+	for _, c := range l.run(
+		testItem("mtu", "a", "b", 0, func(x *topology.Test) { x.Bytes = 1500 }),
+		testItem("path", "a", "b", 0, nil),
+		testItem("ping", "a", "b", 0, func(x *topology.Test) { x.Loss = bounds(0, 99) }),
+	).Cases {
+		c.mustBe(t, Fail, "")
+		if c.Verb != topology.Ping && !strings.Contains(c.Message, "another node answers for") {
+			t.Error(c.text())
+		}
+	}
 }
 
 // TestPanic has a mistake of nslab's own in a goroutine: Run panics where it was

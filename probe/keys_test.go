@@ -2,6 +2,8 @@ package probe
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,11 +55,17 @@ func bounds(min, max float64) *topology.Measure {
 	return &topology.Measure{Text: "so much", Min: min, Max: max}
 }
 
+// oddLost has b drop every second echo of a node, those that are sent again, too;
+// and count all of them.
+const oddLost = `table inet t {
+	counter echoes { }
+	chain i { type filter hook input priority 0;
+		icmp type echo-request counter name echoes; icmpv6 type echo-request counter name echoes;
+		icmp type echo-request icmp sequence & 1 == 1 drop; icmpv6 type echo-request icmpv6 sequence & 1 == 1 drop; }; }`
+
 func TestPingLoss(t *testing.T) {
 	l := pairLab(t)
-	// Every second echo is lost.
-	l.nft("b", `table inet t { chain i { type filter hook input priority 0;
-		icmp type echo-request numgen inc mod 2 0 drop; icmpv6 type echo-request numgen inc mod 2 0 drop; }; }`)
+	l.nft("b", oddLost)
 	for _, c := range []struct {
 		loss *topology.Measure
 		want Outcome
@@ -73,6 +81,26 @@ func TestPingLoss(t *testing.T) {
 				x.Count, x.Interval, x.Loss, x.Family = 20, time.Millisecond, c.loss, f
 			})).mustBe(t, c.want, c.text)
 		}
+	}
+}
+
+// TestPingLossOfMany sends more echoes than are sent again elsewhere: what is lost
+// is counted, and was lost by the lab.
+func TestPingLossOfMany(t *testing.T) {
+	l := pairLab(t)
+	l.nft("b", oddLost)
+	queues := openBacklog()
+	defer queues.close()
+	many := func(x *topology.Test) { x.Count, x.Interval = 4*crowd, time.Millisecond }
+	bounded := func(x *topology.Test) { many(x); x.Loss = bounds(50, 50) }
+	for _, c := range l.run(testItem("ping", "a", "b", 0, bounded)).Cases {
+		c.mustBe(t, Pass, "")
+	}
+	if n := l.output("b", "nft list counter inet t echoes"); !strings.Contains(n, fmt.Sprintf("packets %d ", 8*crowd)) && !queues.read() {
+		t.Errorf("want %d echoes, none of them a second time, and not %s", 8*crowd, n)
+	}
+	for _, c := range l.run(testItem("ping", "a", "b", 0, many)).Cases {
+		c.mustBe(t, Fail, fmt.Sprintf("%d requests sent, 0 reached", 4*crowd))
 	}
 }
 

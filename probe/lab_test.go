@@ -85,6 +85,16 @@ func (l *testLab) do(node string, commands ...string) {
 	}
 }
 
+// output is what a command prints that runs inside a node.
+func (l *testLab) output(node, command string) string {
+	l.t.Helper()
+	out, err := exec.Command("nsenter", "--net="+netns.Dir+"/"+l.namespace(node), "sh", "-ec", command).Output()
+	if err != nil {
+		l.t.Fatalf("%s: %s: %v", node, command, err)
+	}
+	return string(out)
+}
+
 // nft adds a ruleset to a node.
 func (l *testLab) nft(node, rules string) {
 	l.t.Helper()

@@ -45,8 +45,12 @@ func (r *runner) sumPath(p *pingJob) result {
 		res.rtt = p.echoes[end].rtt
 	}
 	for i, e := range p.echoes[:last] {
-		if e.result == unable {
+		switch e.result {
+		case unable:
 			return p.unable(e)
+		case usurped:
+			res.seen, res.what = failed, e.what
+			return res
 		}
 		if i < len(want) && !r.isHop(e.router, want[i].Value) {
 			right = false
@@ -144,6 +148,8 @@ func sumMTU(p *pingJob) result {
 	res.rtt = fits.rtt
 	bytes := p.test.Bytes
 	switch {
+	case fits.result == usurped:
+		res.seen, res.what = failed, fits.what
 	case fits.result != answered && !fits.arrived:
 		res.seen, res.what = failed, fmt.Sprintf("a packet of %d bytes does not pass: %s", bytes, fits.what)
 	case larger.result == answered || larger.arrived:

@@ -159,7 +159,12 @@ func unshare(net *netns.Handle, m *netsetup.Machine) (*entry, error) {
 	}
 	w.Call("make a session", nil, unix.SYS_SETSID)
 	if own.User {
-		w.EnterOwner(net)
+		owner, err := net.Owner()
+		if err != nil {
+			return w, err
+		}
+		w.open = append(w.open, owner)
+		w.Enter(unix.CLONE_NEWUSER, owner)
 		identity{}.become(&w.Way, "root of the node", true)
 	}
 	w.Enter(unix.CLONE_NEWNET, net.FD())

@@ -254,6 +254,20 @@ func TestMemory(t *testing.T) {
 			t.Errorf("stats %+v, %v", s, err)
 		}
 
+		// What is kept is read back, and of it what the kernel keeps is the same.
+		odd := netsetup.Limits{CPU: 0.333, Memory: 100_000_001, PIDs: 77}
+		create(t, odd)
+		back, err := cgroup.Open("lab", "node")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l, err := back.Limits(); err != nil || !cgroup.SameLimits(l, odd) {
+			t.Errorf("read back: %+v, %v", l, err)
+		}
+		create(t, netsetup.Limits{})
+		if l, err := back.Limits(); err != nil || l != (netsetup.Limits{}) {
+			t.Errorf("read back: %+v, %v, want none", l, err)
+		}
 		// Of the limit that is taken away nothing is left.
 		create(t, netsetup.Limits{Memory: 64 << 20})
 		create(t, netsetup.Limits{Memory: 16 << 20})
@@ -261,7 +275,7 @@ func TestMemory(t *testing.T) {
 		if err := start(t, g, "sh", "-c", "x=$(head -c 60000000 /dev/zero | tr '\\0' x); test ${#x} = 60000000").Wait(); err != nil {
 			t.Errorf("without a limit: %v", err)
 		}
-		remove(t, g)
+		remove(t, back)
 	})
 }
 
