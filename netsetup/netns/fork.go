@@ -43,8 +43,6 @@ type program struct {
 // fork blocks all signals around the fork, so that no handler of the Go runtime
 // runs in the child.
 func fork(c *walk) (pid int, err error) {
-	runtime.LockOSThread() // whose signals are blocked
-	defer runtime.UnlockOSThread()
 	syscall.ForkLock.Lock()
 	defer syscall.ForkLock.Unlock()
 	// The mask is the thread's. Were the goroutine to change threads meanwhile, one

@@ -12,8 +12,10 @@ import (
 )
 
 // trees are mounts without those below them, attached nowhere, that a keeper in a
-// user namespace gets: there the kernel locks what is mounted below a directory,
-// and makes no layer over one from whose own files a mount can not be taken away.
+// user namespace gets: there all mounts are locked to those that they are on, see
+// mount_namespaces(7), and the kernel takes no directory with locked ones below it
+// for the lower one of a layer. Who is in a user namespace already is refused that
+// clone, too, and gets a layer only over what has nothing mounted below it.
 type trees struct {
 	paths []string
 	files []*os.File // of the same number
@@ -42,8 +44,8 @@ func openTrees(net *netns.Handle, m *netsetup.Machine) (*trees, error) {
 	}
 	for _, dir := range dirs {
 		fd, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-		if err == unix.EINVAL {
-			continue // it is locked already, or may not be cloned; the keeper's mount tells
+		if err == unix.EINVAL || err == unix.EPERM {
+			continue // the keeper's mount tells
 		}
 		if err != nil {
 			return t, &os.PathError{Op: "clone the mount of", Path: dir, Err: err}
