@@ -12,9 +12,13 @@ import (
 
 // testLabs runs the tests of every lab, from its file and by its name.
 func testLabs(t *testing.T) {
-	files, err := filepath.Glob("../labs/*.yaml")
-	if err != nil {
-		t.Fatal(err)
+	var files []string
+	for _, pattern := range []string{"../labs/*.yaml", "../labs/namespaces/*.yaml"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, found...)
 	}
 	if len(files) != len(labs.List()) {
 		t.Errorf("%d files in labs/, but %d labs in the program", len(files), len(labs.List()))

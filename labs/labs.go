@@ -4,18 +4,23 @@
 // package topology reads that.
 //
 // The first line of each file is `# NAME: SUMMARY`, NAME being the file's name
-// without `.yaml` and the name of the lab.
+// without its folder and `.yaml`, and the name of the lab.
 package labs
 
 import (
 	"embed"
 	"fmt"
+	"io/fs"
+	"path"
 	"slices"
 	"strings"
 )
 
-//go:embed *.yaml
+//go:embed *.yaml namespaces/*.yaml
 var files embed.FS
+
+// folders are where the files are; no name is in two of them.
+var folders = []string{".", "namespaces"}
 
 // Lab is one shipped topology.
 type Lab struct {
@@ -25,19 +30,21 @@ type Lab struct {
 
 // List gives the shipped labs, sorted by name.
 func List() []Lab {
-	entries, err := files.ReadDir(".")
-	if err != nil {
-		panic(err) // the program was built without them
-	}
-	list := make([]Lab, 0, len(entries))
-	for _, e := range entries {
-		name := strings.TrimSuffix(e.Name(), ".yaml")
-		text, err := files.ReadFile(e.Name())
+	var list []Lab
+	for _, folder := range folders {
+		paths, err := fs.Glob(files, path.Join(folder, "*.yaml"))
 		if err != nil {
-			panic(err)
+			panic(err) // the pattern is ours
 		}
-		first, _, _ := strings.Cut(string(text), "\n")
-		list = append(list, Lab{Name: name, Summary: strings.TrimPrefix(first, "# "+name+": ")})
+		for _, p := range paths {
+			text, err := files.ReadFile(p)
+			if err != nil {
+				panic(err) // the program was built without it
+			}
+			name := strings.TrimSuffix(path.Base(p), ".yaml")
+			first, _, _ := strings.Cut(string(text), "\n")
+			list = append(list, Lab{Name: name, Summary: strings.TrimPrefix(first, "# "+name+": ")})
+		}
 	}
 	// Of files, `bridge-filter.yaml` comes before `bridge.yaml`.
 	slices.SortFunc(list, func(a, b Lab) int { return strings.Compare(a.Name, b.Name) })
@@ -47,11 +54,12 @@ func List() []Lab {
 // Read gives the text of a shipped lab. The error for a name that is not one
 // ends in a line with a hint.
 func Read(name string) ([]byte, error) {
-	text, err := files.ReadFile(name + ".yaml")
-	if err != nil {
-		return nil, fmt.Errorf("no lab %q is shipped\nhint: %s", name, hint(name))
+	for _, folder := range folders {
+		if text, err := files.ReadFile(path.Join(folder, name+".yaml")); err == nil && !strings.Contains(name, "/") {
+			return text, nil
+		}
 	}
-	return text, nil
+	return nil, fmt.Errorf("no lab %q is shipped\nhint: %s", name, hint(name))
 }
 
 // hint names the lab that was probably meant, or all there are.

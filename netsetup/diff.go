@@ -12,7 +12,7 @@ type Plan struct {
 	Lab  string
 	File string // for messages; "" where no file asked for it
 	Ops  []Op   // in the order of their phases
-	// Processes are the changes to the processes of nodes, which Options.Then makes;
+	// Processes are the changes to processes and limits of nodes, which Options.Then makes;
 	// Diff gives none.
 	Processes []Line
 }

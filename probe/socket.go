@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +43,40 @@ func keepTimestamps() (fd int, err error) {
 		return -1, fmt.Errorf("ask for the times of packets: %s", errnoText(err))
 	}
 	return fd, nil
+}
+
+// stampTime bounds how long awaitTimestamps waits.
+const stampTime = 500 * time.Millisecond
+
+// awaitTimestamps waits until packets get their time when they are received, not
+// when they are read. The calling thread is in a namespace whose lo is up; where it
+// is not, nothing is known and there is no wait.
+func awaitTimestamps() {
+	fd, err := newSocket(false, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) != nil ||
+		unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}) != nil {
+		return
+	}
+	to, err := unix.Getsockname(fd)
+	if err != nil {
+		return
+	}
+	var data, control [64]byte
+	for begin := time.Now(); time.Since(begin) < stampTime; {
+		if unix.Sendto(fd, data[:1], 0, to) != nil {
+			return
+		}
+		sent := time.Now()
+		time.Sleep(time.Millisecond)
+		_, n, _, _, err := unix.Recvmsg(fd, data[:], control[:], unix.MSG_DONTWAIT)
+		if err != nil || timestamp(control[:n]).Before(sent) {
+			return
+		}
+	}
 }
 
 // dropped is how many packets a socket lost because its buffer was full.

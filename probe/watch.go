@@ -50,8 +50,11 @@ func (r *runner) openWatch(verb string) (*watch, error) {
 		return nil, fmt.Errorf("the lab has %d nodes, more than files may be open: raise the limit (ulimit -n)", len(r.lab.Nodes))
 	}
 	w := &watch{}
-	for _, n := range r.lab.Nodes {
+	for i, n := range r.lab.Nodes {
 		n := r.nodes[n.Name]
+		if i == 0 {
+			n.inside(func() error { awaitTimestamps(); return nil }) // by which read sorts
+		}
 		var fd int
 		err := n.inside(func() (err error) {
 			fd, err = openPacket(protocols)

@@ -13,15 +13,24 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
+// shippedLabs gives the paths of the files in labs/ and its folders.
+func shippedLabs(tb testing.TB) (files []string) {
+	tb.Helper()
+	for _, pattern := range []string{"../labs/*.yaml", "../labs/*/*.yaml"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			tb.Fatal("no labs are ", pattern, err)
+		}
+		files = append(files, found...)
+	}
+	return files
+}
+
 // topologies gives the shipped labs and the inputs of the golden tests.
 func topologies(tb testing.TB) map[string][]byte {
 	tb.Helper()
 	all := map[string][]byte{}
-	labs, err := filepath.Glob("../labs/*.yaml")
-	if err != nil || len(labs) == 0 {
-		tb.Fatal("no labs", err)
-	}
-	for _, name := range labs {
+	for _, name := range shippedLabs(tb) {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			tb.Fatal(err)

@@ -328,8 +328,8 @@ func (s *testSides) checkHops() {
 }
 
 // familiesOf gives the families in which a node, or one interface of it, has an
-// address that others can reach; of a namespace that is not the lab's, both where
-// the file does not say.
+// address that others can reach; both where the file does not say and something
+// else may: a namespace that is not the lab's, a node whose processes may find one.
 func (r *resolver) familiesOf(n *node, dev string) families {
 	if r.unsure(n) {
 		return inBoth
@@ -346,7 +346,7 @@ func (r *resolver) familiesOf(n *node, dev string) families {
 			}
 		}
 	}
-	if f == 0 && !n.inLab() {
+	if f == 0 && (!n.inLab() || len(n.Run) > 0) {
 		f = inBoth
 	}
 	return f

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -137,12 +138,20 @@ func (a *app) node(cmd *cobra.Command, arg string) (*proc.Node, error) {
 			}
 		}
 	}
-	if lab != "" && name != "" {
-		switch ours, err := kernel.IsMarked(lab + "." + name); {
-		case err != nil:
-			return nil, err
-		case ours:
-			return proc.Open(lab, name)
+	if topology.CheckLabName(lab) == nil && name != "" && !strings.Contains(name, "/") {
+		// The look at the mark costs as much as all else. up has refused namespaces
+		// of the lab's nodes that others made.
+		ours := proc.Kept(lab)
+		if !ours {
+			var err error
+			if ours, err = kernel.IsMarked(lab + "." + name); err != nil {
+				return nil, err
+			}
+		}
+		if ours {
+			if n, err := proc.Open(lab, name); !errors.Is(err, fs.ErrNotExist) {
+				return n, err
+			}
 		}
 	}
 	k, err := a.newKernel()

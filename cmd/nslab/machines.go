@@ -133,6 +133,61 @@ func undoMachines(ctx context.Context, lab string) error {
 	return errors.Join(errs...)
 }
 
+// machineLines are the changes to limits and processes of a lab, as lines of a
+// plan.
+func machineLines(ctx context.Context, src *source) ([]netsetup.Line, error) {
+	limits, err := limitLines(src)
+	if err != nil {
+		return nil, err
+	}
+	have, err := supervisor.List(ctx, src.lab.Name)
+	return append(limits, processLines(have, src)...), err
+}
+
+// limitLines are the changes to limits.
+func limitLines(src *source) ([]netsetup.Line, error) {
+	var lines []netsetup.Line
+	for _, m := range src.want.Machines {
+		g, err := cgroup.Open(m.Lab, m.Node)
+		if err != nil {
+			return nil, err
+		}
+		var have netsetup.Limits
+		if g != nil {
+			if have, err = g.Limits(); err != nil {
+				return nil, err
+			}
+		}
+		if cgroup.SameLimits(have, m.Limits) {
+			continue
+		}
+		l := netsetup.Line{Sign: "~", Namespace: m.Lab + "." + m.Node, Object: "limits", Command: "limit " + m.Node + ": " + describeLimits(m.Limits)}
+		switch (netsetup.Limits{}) {
+		case have:
+			l.Sign = "+"
+		case m.Limits:
+			l.Sign, l.Command = "-", "limit "+m.Node+": "+describeLimits(have)
+		}
+		lines = append(lines, l)
+	}
+	return lines, nil
+}
+
+// describeLimits writes limits as the file does.
+func describeLimits(l netsetup.Limits) string {
+	var list []string
+	if l.CPU != 0 {
+		list = append(list, fmt.Sprintf("cpu %g", l.CPU))
+	}
+	if l.Memory != 0 {
+		list = append(list, "memory "+supervisor.FormatBytes(l.Memory))
+	}
+	if l.PIDs != 0 {
+		list = append(list, fmt.Sprintf("pids %d", l.PIDs))
+	}
+	return strings.Join(list, ", ")
+}
+
 // processLines are the changes to the processes of a lab, as lines of a plan.
 func processLines(have []supervisor.Status, src *source) []netsetup.Line {
 	var lines []netsetup.Line

@@ -11,7 +11,6 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
-	"nslab/netsetup/proc/supervisor"
 )
 
 // planReport is the JSON of `plan`.
@@ -93,9 +92,10 @@ func (a *app) planFromNothing(cmd *cobra.Command, arg, name string, denied error
 		return nil, nil, denied
 	}
 	plan, err := netsetup.Diff(&netsetup.State{Lab: src.lab.Name}, src.want, false)
-	if err == nil {
-		plan.Processes = processLines(nil, src)
+	if err != nil {
+		return nil, nil, err
 	}
+	plan.Processes, err = machineLines(context.Background(), src)
 	return src, plan, err
 }
 
@@ -108,8 +108,7 @@ func differences(ctx context.Context, k netsetup.Kernel, src *source) (have *net
 	if plan, err = netsetup.Diff(have, src.want, false); err != nil {
 		return nil, nil, err
 	}
-	processes, err := supervisor.List(ctx, src.lab.Name)
-	plan.Processes = processLines(processes, src)
+	plan.Processes, err = machineLines(ctx, src)
 	return have, plan, err
 }
 

@@ -11,7 +11,6 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
-	"nslab/netsetup/proc/supervisor"
 	"nslab/topology"
 )
 
@@ -76,7 +75,7 @@ func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netset
 	opt.Save = func() error { return netsetup.SaveFile(src.lab.Name, fromAnywhere(src.lab.File), src.data) }
 	defer bar.finish(src.lab.Name)
 	src.want.Before = before(src)
-	processes, err := supervisor.List(ctx, src.lab.Name)
+	machines, err := machineLines(ctx, src)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +83,7 @@ func (a *app) up(ctx context.Context, k netsetup.Kernel, src *source, opt netset
 	opt.Undo = func(ctx context.Context) error { return undoMachines(ctx, src.lab.Name) }
 	plan, err := netsetup.Up(ctx, k, src.want, opt)
 	if err == nil {
-		plan.Processes = processLines(processes, src)
+		plan.Processes = machines
 	}
 	var failed *netsetup.RolledBackError
 	if errors.As(err, &failed) && failed.Kept {

@@ -32,6 +32,7 @@ const (
 	maxMemory   = 100 << 20             // bytes, the peak of up
 	maxValidate = 3.0                   // validate against yaml.Unmarshal into a Node
 	maxVersion  = 20 * time.Millisecond // nslab version
+	maxExec     = 5 * time.Millisecond  // exec beyond nsenter
 	maxRules    = 2.0                   // rules in bulk against nft -f
 	patience    = 2 * time.Minute       // for the kernel to free a lab
 )
@@ -87,7 +88,7 @@ func (b *bench) run() error {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	for _, measure := range []func() error{b.measureUp, b.measureValidate, b.measureVersion, b.measureRules, b.measureMesh} {
+	for _, measure := range []func() error{b.measureUp, b.measureValidate, b.measureVersion, b.measureRules, b.measureExec, b.measureIsolation, b.measureMesh} {
 		if err := measure(); err != nil {
 			return err
 		}

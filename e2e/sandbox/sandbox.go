@@ -208,7 +208,8 @@ func setUp() error {
 			return unix.Mount("tmpfs", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755")
 		}},
 		{"make directories in /run", func() error {
-			return errors.Join(os.MkdirAll(netns.Dir, 0o755), os.MkdirAll(runtimeDir, 0o700))
+			// mount(8) makes and leaves /run/mount where it is not there.
+			return errors.Join(os.MkdirAll(netns.Dir, 0o755), os.MkdirAll(runtimeDir, 0o700), os.Mkdir("/run/mount", 0o755))
 		}},
 		{"make " + netns.Dir + " a shared mount", func() error {
 			if err := unix.Mount(netns.Dir, netns.Dir, "", unix.MS_BIND, ""); err != nil {

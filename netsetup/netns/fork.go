@@ -45,6 +45,10 @@ type program struct {
 func fork(c *walk) (pid int, err error) {
 	syscall.ForkLock.Lock()
 	defer syscall.ForkLock.Unlock()
+	// The mask is the thread's. Were the goroutine to change threads meanwhile, one
+	// would be left with all blocked, and so would what it starts.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var all unix.Sigset_t
 	for i := range all.Val {
 		all.Val[i] = ^all.Val[i]

@@ -75,6 +75,16 @@ func enterOwned(m *IDMaps) error {
 	return h.enter()
 }
 
+// Owner opens the user namespace that the network belongs to, for the caller to
+// close.
+func (h *Handle) Owner() (fd int, err error) {
+	fd, err = unix.IoctlRetInt(h.fd, unix.NS_GET_USERNS)
+	if err != nil {
+		return -1, fmt.Errorf("open the user namespace of the network: %w", Limit(err))
+	}
+	return fd, nil
+}
+
 // identityMap maps what this process's user namespace has to itself.
 func identityMap(name string) (string, error) {
 	own, err := os.ReadFile("/proc/self/" + name)

@@ -103,18 +103,6 @@ func (w *Way) Enter(kind, fd int) {
 	w.Call("enter the "+kindName(kind)+" namespace", nil, unix.SYS_SETNS, fd, kind)
 }
 
-// EnterOwner adds setns(2) into the user namespace that a network belongs to.
-func (w *Way) EnterOwner(h *Handle) {
-	owner, err := unix.IoctlRetInt(h.fd, unix.NS_GET_USERNS)
-	if err != nil {
-		w.err = errors.Join(w.err, fmt.Errorf("open the user namespace of the network: %w", err))
-		return
-	}
-	f := os.NewFile(uintptr(owner), "user namespace")
-	w.keep = append(w.keep, f)
-	w.Enter(unix.CLONE_NEWUSER, owner)
-}
-
 // Unshare adds unshare(2) for one of CLONE_NEW*.
 func (w *Way) Unshare(kind int) {
 	w.Call("make a "+kindName(kind)+" namespace", nil, unix.SYS_UNSHARE, kind)

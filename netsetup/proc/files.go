@@ -177,6 +177,12 @@ func (k *Keeper) rewrite(path, text string) error {
 	return err
 }
 
+// Kept reports whether there is what Save keeps of a lab.
+func Kept(lab string) bool {
+	_, err := os.Stat(filepath.Join(labDir(lab), hostsFile))
+	return err == nil
+}
+
 // etcFiles are the files below /etc that every node has of its own.
 func etcFiles(m *netsetup.Machine, hosts string) map[string]string {
 	files := map[string]string{}

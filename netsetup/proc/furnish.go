@@ -40,7 +40,8 @@ func furnish(m *netsetup.Machine) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	f := &furnisher{m: m, hosts: string(hosts)}
+	f := &furnisher{m: m, hosts: string(hosts), trees: passedTrees()}
+	defer closeFiles(f.trees)
 	steps := []func() error{f.openStage, f.inHost, f.closeStage}
 	if m.RootFS != "" {
 		steps = []func() error{f.openStage, f.inRootFS}
@@ -67,8 +68,9 @@ func setSysctl(s netsetup.Setting) error {
 
 type furnisher struct {
 	m       *netsetup.Machine
-	hosts   string   // the part of /etc/hosts that the lab's nodes share
-	devices []uint64 // of the layers
+	hosts   string     // the part of /etc/hosts that the lab's nodes share
+	trees   []*os.File // that this keeper was given
+	devices []uint64   // of the layers
 }
 
 func (f *furnisher) openStage() error {
@@ -138,13 +140,7 @@ func (f *furnisher) inHost() error {
 		return err
 	}
 	for i, o := range f.owns() {
-		there := o.path
-		for {
-			if _, err := os.Stat(there); err == nil {
-				break
-			}
-			there = filepath.Dir(there)
-		}
+		there := nearest(o.path)
 		if there != o.path {
 			if !f.layered(there) {
 				if err := f.layer(there); err != nil {
@@ -172,6 +168,16 @@ func (f *furnisher) inHost() error {
 		}
 	}
 	return nil
+}
+
+// nearest is the path, or the directory above it that is there.
+func nearest(path string) string {
+	for {
+		if _, err := os.Stat(path); err == nil || path == "/" {
+			return path
+		}
+		path = filepath.Dir(path)
+	}
 }
 
 // create makes the file or directory at path.

@@ -98,28 +98,34 @@ func readSpec(m *netsetup.Machine) error {
 // to end.
 const endTime = 2 * time.Second
 
+// lookTime is how often it is looked whether any is left.
+const lookTime = 10 * time.Millisecond
+
 // reapOrphans collects what ends without a parent. At SIGTERM it ends all
 // processes, and comes back when they are gone, or at the end of their time.
 func reapOrphans() {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, unix.SIGCHLD, unix.SIGTERM)
-	var over <-chan time.Time
+	var over, look <-chan time.Time
 	for {
 		for {
 			pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
-			if err == unix.ECHILD && over != nil {
-				return
-			}
 			if pid <= 0 && err != unix.EINTR {
 				break
 			}
+		}
+		// Those that came from outside have their parents there.
+		if over != nil && unix.Kill(-1, 0) == unix.ESRCH {
+			return
 		}
 		select {
 		case s := <-signals:
 			if s == unix.SIGTERM && over == nil {
 				unix.Kill(-1, unix.SIGTERM)
 				over = time.After(endTime)
+				look = time.Tick(lookTime)
 			}
+		case <-look:
 		case <-over:
 			return
 		}

@@ -27,6 +27,7 @@ const (
 	specFD   = 3 // the Machine, as long as it lives
 	answerFD = 4 // what became of its start
 	goFD     = 5 // a byte there lets it outlive who made it
+	treeFD   = 6 // the first of the directories that its layers will be over, see openTrees
 )
 
 // Keep makes the namespaces that a node owns beside its network, and the process
@@ -60,6 +61,11 @@ func Keep(net *netns.Handle, m *netsetup.Machine) (k *Keeper, err error) {
 		return nil, err
 	}
 	defer null.Close()
+	trees, err := openTrees(m)
+	if err != nil {
+		return nil, err
+	}
+	defer closeFiles(trees)
 
 	w, err := unshare(net, m)
 	defer w.close()
@@ -74,7 +80,7 @@ func Keep(net *netns.Handle, m *netsetup.Machine) (k *Keeper, err error) {
 			Paths: []string{"/proc/self/exe"},
 			Argv:  []string{title(m.Lab, m.Node), KeeperArg, k.Key},
 			Env:   append(failpoint.Env(), "GOMAXPROCS=1"),
-			Files: []*os.File{null, null, null, spec, answers, wait},
+			Files: append([]*os.File{null, null, null, spec, answers, wait}, trees...),
 		})
 		if err != nil {
 			return err
@@ -153,7 +159,12 @@ func unshare(net *netns.Handle, m *netsetup.Machine) (*entry, error) {
 	}
 	w.Call("make a session", nil, unix.SYS_SETSID)
 	if own.User {
-		w.EnterOwner(net)
+		owner, err := net.Owner()
+		if err != nil {
+			return w, err
+		}
+		w.open = append(w.open, owner)
+		w.Enter(unix.CLONE_NEWUSER, owner)
 		identity{}.become(&w.Way, "root of the node", true)
 	}
 	w.Enter(unix.CLONE_NEWNET, net.FD())

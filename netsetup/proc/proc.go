@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -190,6 +191,10 @@ func (c *Command) streams() (s *streams, err error) {
 		if err != nil {
 			break
 		}
+		if i == 1 && same(c.Stdout, c.Stderr) {
+			s.theirs[2] = s.theirs[1] // two copies at a time would be too many for it
+			continue
+		}
 		if w == nil {
 			s.theirs[i+1], err = os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 			continue
@@ -201,6 +206,11 @@ func (c *Command) streams() (s *streams, err error) {
 		}
 	}
 	return s, err
+}
+
+// same reports whether both are one; of some types that cannot be told.
+func same(a, b io.Writer) bool {
+	return a != nil && b != nil && reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
 }
 
 // started lets go of the program's ends and begins to copy.

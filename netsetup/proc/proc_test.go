@@ -102,6 +102,13 @@ func leavesNothing(t *testing.T) {
 	if err := netns.Delete("missing"); err != nil {
 		t.Fatal(err)
 	}
+	// So does the first pipe.
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read.Close()
+	write.Close()
 	fds := func() string {
 		var all []string
 		links, err := filepath.Glob("/proc/self/fd/*")
@@ -359,6 +366,31 @@ func BenchmarkNsenter(b *testing.B) {
 	for b.Loop() {
 		if err := exec.Command("nsenter", "--net="+netns.Dir+"/node", "/bin/true").Run(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestStartSignals: programs that are started from many goroutines, which change
+// threads as they like, have no signal blocked.
+func TestStartSignals(t *testing.T) {
+	leavesNothing(t)
+	n := proc.Bare(node(t))
+	errs := make(chan error)
+	const starts = 200
+	for range starts {
+		go func() {
+			var out bytes.Buffer
+			c := proc.Command{Node: n, Argv: []string{"grep", "SigBlk", "/proc/self/status"}, Stdout: &out}
+			_, err := c.Run(t.Context())
+			if err == nil && strings.Trim(strings.TrimPrefix(out.String(), "SigBlk:"), "0\t\n") != "" {
+				err = fmt.Errorf("a program has %s", &out)
+			}
+			errs <- err
+		}()
+	}
+	for range starts {
+		if err := <-errs; err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/containerd/cgroups/v3/cgroup1"
@@ -26,7 +28,7 @@ const (
 
 // limit sets the limits, and takes away those that are not wanted any more.
 func (g *Group) limit(l netsetup.Limits) error {
-	quota := max(int64(math.Round(l.CPU*period)), minQuota)
+	quota := quota(l.CPU)
 	if len(g.v1) > 0 {
 		if err := g.limitV1(l, quota); err != nil {
 			return err
@@ -203,4 +205,78 @@ func (g *Group) failed(action string, err error) error {
 		err = fs.ErrNotExist
 	}
 	return fmt.Errorf("%s of node %s of lab %s: %w", action, g.node, g.lab, err)
+}
+
+// Limits reads the limits back. What the kernel keeps is in whole pages.
+func (g *Group) Limits() (netsetup.Limits, error) {
+	var l netsetup.Limits
+	var err error
+	read := func(dir, file string, n int) int64 {
+		value, e := readLimit(filepath.Join(dir, file), n)
+		err = errors.Join(err, e)
+		return value
+	}
+	processors := func(quota, each int64) float64 {
+		if quota <= 0 || each <= 0 {
+			return 0
+		}
+		return float64(quota) / float64(each)
+	}
+	if g.v2 != "" {
+		l.CPU = processors(read(g.v2, "cpu.max", 0), read(g.v2, "cpu.max", 1))
+		l.Memory, l.PIDs = read(g.v2, "memory.max", 0), read(g.v2, "pids.max", 0)
+	}
+	for _, p := range g.v1 {
+		switch p.controller {
+		case cpu:
+			l.CPU = processors(read(p.dir, "cpu.cfs_quota_us", 0), read(p.dir, "cpu.cfs_period_us", 0))
+		case memory:
+			l.Memory = read(p.dir, "memory.limit_in_bytes", 0)
+		case pids:
+			l.PIDs = read(p.dir, "pids.max", 0)
+		}
+	}
+	if err != nil {
+		return l, g.failed("read the limits", err)
+	}
+	return l, nil
+}
+
+// readLimit reads the number in field n of a file; 0 is that there is none: no
+// file, max, or, as version 1 has it, -1 or the largest number of whole pages.
+func readLimit(path string, n int) (int64, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(text))
+	if n >= len(fields) || fields[n] == "max" {
+		return 0, nil
+	}
+	value, err := strconv.ParseInt(fields[n], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	if value < 0 || value >= math.MaxInt64/page*page {
+		return 0, nil
+	}
+	return value, nil
+}
+
+var page = int64(os.Getpagesize())
+
+// SameLimits reports whether the kernel keeps a as it keeps b.
+func SameLimits(a, b netsetup.Limits) bool {
+	return quota(a.CPU) == quota(b.CPU) && a.Memory/page == b.Memory/page && a.PIDs == b.PIDs
+}
+
+// quota is what the kernel keeps of a share of processors.
+func quota(cpu float64) int64 {
+	if cpu == 0 {
+		return 0
+	}
+	return max(int64(math.Round(cpu*period)), minQuota)
 }
