@@ -53,8 +53,8 @@ func (a *app) shellCommand() *cobra.Command {
 		Use:                   "shell [FLAGS] NODE",
 		DisableFlagsInUseLine: true,
 		Short:                 "Open a shell in a node",
-		Long: `Opens a shell inside a node: $SHELL, or /bin/sh where the node has none. NODE is a node of the one running
-lab, or LAB/NODE. The exit status is the shell's.`,
+		Long: `Opens a shell inside a node: $SHELL, or /bin/sh where the node has none. NODE is a
+node of the one running lab, or LAB/NODE. The exit status is the shell's.`,
 		Example: `  nslab shell h1
   SHELL=/bin/bash nslab shell campus/r1`,
 		Args: func(cmd *cobra.Command, args []string) error {
