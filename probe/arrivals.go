@@ -3,6 +3,8 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"hash"
+	"hash/fnv"
 	"net/netip"
 	"os"
 	"sync"
@@ -26,10 +28,11 @@ type arrivals struct {
 	seeing  sync.Mutex
 	seen    map[netip.AddrPort]time.Time // senders, and when their last request came
 	claimed map[netip.AddrPort]bool      // addresses that clients are known by
+	heard   map[uint64]bool              // sums of what a server received: of datagrams, and of all that came over a connection so far
 }
 
 func newArrivals(n *node, v6, tcp bool, p *panics) *arrivals {
-	return &arrivals{node: n, v6: v6, tcp: tcp, panics: p, seen: make(map[netip.AddrPort]time.Time), claimed: make(map[netip.AddrPort]bool)}
+	return &arrivals{node: n, v6: v6, tcp: tcp, panics: p, seen: make(map[netip.AddrPort]time.Time), claimed: make(map[netip.AddrPort]bool), heard: make(map[uint64]bool)}
 }
 
 // openArrivals sees the requests to all ports and addresses of a node: to which
@@ -165,6 +168,9 @@ func (a *arrivals) drain(fd int) {
 		if a.answer == nil {
 			continue
 		}
+		sum := fnv.New64a()
+		sum.Write(buf[:n])
+		a.hear(sum)
 		if answer := a.answer(buf[:n]); answer != nil {
 			unix.Sendto(fd, answer, unix.MSG_DONTWAIT, from) // the sender sees if it fails
 		}
@@ -224,6 +230,20 @@ func (a *arrivals) saw(client netip.AddrPort, since time.Time) (bool, error) {
 		return false, fmt.Errorf("not everything that reached %s could be seen: %d packets did not fit in the socket's buffer", a.node.name, drops)
 	}
 	return false, nil
+}
+
+// hear notes what a server received.
+func (a *arrivals) hear(sum hash.Hash64) {
+	a.seeing.Lock()
+	defer a.seeing.Unlock()
+	a.heard[sum.Sum64()] = true
+}
+
+// got reports whether it was this server that received something.
+func (a *arrivals) got(sum hash.Hash64) bool {
+	a.seeing.Lock()
+	defer a.seeing.Unlock()
+	return a.heard[sum.Sum64()]
 }
 
 func (a *arrivals) close() {

@@ -404,13 +404,12 @@ func (b *burst) recognize() {
 // disown finds those answers that the target did not give: another node has its
 // address. The target's socket has been read.
 func (b *burst) disown(p *pingJob) {
-	to := p.job.to
-	if to.node == nil || b.blind(p) != "" {
+	if p.job.to.node == nil || b.blind(p) != "" {
 		return
 	}
 	for _, e := range p.echoes {
 		if e.result == answered && !e.arrived {
-			e.result, e.what = usurped, fmt.Sprintf("an answer came, but the request did not reach %s: another node answers for %s", to.node.name, to.addr)
+			e.result, e.what = usurped, p.job.usurpedText()
 		}
 	}
 }

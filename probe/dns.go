@@ -99,7 +99,7 @@ func (l *lookup) ask(c *client) result {
 	if err != nil {
 		return broken("%v", err)
 	}
-	if _, err := c.file.Write(packed); err != nil {
+	if _, err := c.Write(packed); err != nil {
 		return c.failure(err)
 	}
 	buffer := make([]byte, 1<<16)

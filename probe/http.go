@@ -85,7 +85,7 @@ func (w *web) ask(c *client) result {
 		Method: http.MethodGet, URL: to, Host: c.job.webHost(), Close: true,
 		Header: http.Header{"User-Agent": {"nslab"}},
 	}
-	if err := request.Write(c.file); err != nil {
+	if err := request.Write(c); err != nil {
 		return c.unanswered("the connection was accepted, but sending failed: " + ioText(err))
 	}
 	response, err := http.ReadResponse(bufio.NewReader(c.file), request)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -561,6 +562,35 @@ func TestUsurpedAddress(t *testing.T) {
 		c.mustBe(t, Fail, "")
 		if c.Verb != topology.Ping && !strings.Contains(c.Message, "another node answers for") {
 			t.Error(c.text())
+		}
+	}
+}
+
+// TestUsurpedServer has two nodes of one address, which are both served: only one
+// of them gets what is sent.
+func TestUsurpedServer(t *testing.T) {
+	l := routedLab(t)
+	l.address("r:lo", "10.0.2.2/32", "fd00:2::2/128")
+	for _, n := range l.Nodes {
+		slices.SortFunc(n.Interfaces, func(a, b *topology.Interface) int { return -strings.Compare(a.Name, b.Name) }) // lo first
+	}
+	both := func(x *topology.Test) {
+		serve := true
+		// What r serves is there when the case of b begins.
+		x.Targets, x.Listen, x.Status = append([]topology.Target{target("r", x.Targets[0].Port)}, x.Targets...), &serve, 200
+		for i := range x.Targets {
+			x.Targets[i].URL = "/"
+		}
+		x.Payload = "what everybody sends"
+		x.Query, x.Type, x.Answer = "b.example", "A", []string{"192.0.2.1"}
+	}
+	for _, verb := range []string{topology.TCP, topology.UDP, topology.HTTP, topology.DNS} {
+		for _, c := range l.run(testItem(verb, "a", "b", 80, both)).Cases {
+			if strings.Contains(c.Name, "r:") {
+				c.mustBe(t, Pass, "")
+			} else {
+				c.mustBe(t, Fail, "did not reach b: another node answers for ")
+			}
 		}
 	}
 }

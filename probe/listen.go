@@ -3,6 +3,8 @@ package probe
 import (
 	"errors"
 	"fmt"
+	"hash"
+	"hash/fnv"
 	"io"
 	"net/netip"
 	"os"
@@ -208,11 +210,25 @@ func (l *listener) accept(fd int) {
 	}
 }
 
+// ear is a connection that notes what is received over it.
+type ear struct {
+	*os.File
+	arrivals *arrivals
+	sum      hash.Hash64
+}
+
+func (e *ear) Read(b []byte) (int, error) {
+	n, err := e.File.Read(b)
+	e.sum.Write(b[:n])
+	e.arrivals.hear(e.sum)
+	return n, err
+}
+
 // converse serves one connection.
 func (l *listener) converse(f *os.File, from netip.AddrPort) {
 	defer l.arrivals.wg.Done()
 	defer l.arrivals.panics.keep()
-	l.talk(f, from)
+	l.talk(&ear{f, l.arrivals, fnv.New64a()}, from)
 	l.mu.Lock()
 	delete(l.conns, f)
 	l.mu.Unlock()

@@ -172,7 +172,7 @@ func (l *look) place(f *failure) {
 		f.e.Notes = append(f.e.Notes, fmt.Sprintf("what came back is not from the target: %s sent it, by %s", flow.answers[0].node.name, f.e.Back[0].Interface))
 	}
 	switch arrived := f.arrived(flow); {
-	case arrived && flow.answered(f.from.node):
+	case arrived && f.returned(flow):
 	case arrived && len(f.e.Back) > 0:
 		f.e.LastSeen = &f.e.Back[len(f.e.Back)-1]
 	case len(f.e.Way) > 0:
@@ -194,6 +194,11 @@ func (l *look) sentBy(seen []sighting) string {
 // arrived reports whether a request got to the target's stack.
 func (f *failure) arrived(flow *flow) bool {
 	return f.secondRes.seen&(answered|arrived) != 0 || slices.ContainsFunc(flow.answers, func(s sighting) bool { return s.about == nil })
+}
+
+// returned reports whether an answer got to the sender's stack.
+func (f *failure) returned(flow *flow) bool {
+	return flow.answered(f.from.node) && !f.secondRes.mute
 }
 
 // places are the interfaces where packets were seen, each once, with the first
@@ -346,7 +351,7 @@ func (f *failure) last() (*node, string) {
 		return fmt.Sprintf("%s saddr %s %s daddr %s", family, src.WithZone(""), family, dst.WithZone(""))
 	}
 	switch arrived := f.arrived(flow); {
-	case arrived && flow.answered(f.from.node):
+	case arrived && f.returned(flow):
 		return nil, ""
 	case arrived && len(back) > 0:
 		s := &back[len(back)-1]

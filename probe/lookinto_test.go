@@ -61,6 +61,9 @@ func TestExplanation(t *testing.T) {
 		{"a rule that keeps the answer", func(l *testLab) {
 			l.nft("r", `table inet t { chain f { type filter hook forward priority 0; iifname eth1 meta l4proto { icmp, tcp, udp } drop; iifname eth1 icmpv6 type echo-reply drop; }; }`)
 		}, "", "last seen: coming in by r:eth1", "kept by r: rule table inet t chain f handle"},
+		{"a rule of the sender that keeps the answer", func(l *testLab) {
+			l.nft("a", `table inet t { chain i { type filter hook input priority 0; meta l4proto { icmp, tcp, udp } drop; icmpv6 type echo-reply drop; }; }`)
+		}, "", "last seen: coming in by a:eth0", "kept by a: rule table inet t chain i handle"},
 		{"no way back", func(l *testLab) {
 			l.do("b", "ip route del default", "ip -6 route del default")
 		}, "", "last seen: coming in by b:eth0", "ENETUNREACH"},

@@ -3,7 +3,6 @@ package probe
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,10 +38,17 @@ func (r *runner) sumPath(p *pingJob) result {
 	want := p.test.Hops
 	right := p.echoes[len(want)].result == answered
 	var names, words []string
-	last := len(p.echoes)
-	if end := slices.IndexFunc(p.echoes, func(e *echo) bool { return e.result == answered }); end >= 0 {
-		last = end
-		res.rtt = p.echoes[end].rtt
+	last, end := len(p.echoes), ", and the target does not answer after them"
+	for i, e := range p.echoes {
+		if e.result == answered {
+			last, end = i, ""
+			res.rtt = e.rtt
+			break
+		}
+		if e.result == refused && !e.router.IsValid() {
+			last, end = i, ", and then "+e.what
+			break
+		}
 	}
 	for i, e := range p.echoes[:last] {
 		switch e.result {
@@ -75,11 +81,7 @@ func (r *runner) sumPath(p *pingJob) result {
 		words = append(words, h.Value)
 	}
 	res.seen = failed
-	res.what = "the hops are " + hopList(names)
-	if last == len(p.echoes) {
-		res.what += ", and the target does not answer after them"
-	}
-	res.what += "; expected " + hopList(words)
+	res.what = "the hops are " + hopList(names) + end + "; expected " + hopList(words)
 	return res
 }
 

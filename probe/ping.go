@@ -132,7 +132,7 @@ func (p *pingJob) sum() result {
 		silent = silent || e.silent
 		s := e.result
 		if s != answered && s != unable && e.arrived {
-			s = arrived
+			s, res.mute = arrived, true
 			reached++
 		}
 		if s == answered {

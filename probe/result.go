@@ -34,6 +34,7 @@ type result struct {
 	silent  bool // lost, and not because the sender's kernel said so
 	busy    bool // unable, because the sender's kernel had no buffer
 	alone   bool // lost, because nobody answered for a neighbour of the sender
+	mute    bool // arrived, and the sender's stack got no answer
 }
 
 // broken is the result of a try that could not be carried out.
@@ -123,6 +124,11 @@ type job struct {
 
 	doubted   bool // see refusals.doubt
 	doubtedAt int
+}
+
+// usurpedText says that it was not the target that answered.
+func (j *job) usurpedText() string {
+	return fmt.Sprintf("an answer came, but the request did not reach %s: another node answers for %s", j.to.node.name, j.to.addr)
 }
 
 func (j *job) attempted(res result) {

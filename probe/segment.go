@@ -27,8 +27,8 @@ func (n *node) between(dev string, a netip.Addr) []string {
 			from, to := Place{Node: n.name, Interface: dev}, Place{Node: owner.name, Interface: in.Name}
 			way := n.run.wayOfLinks(from, to)
 			if way == nil {
-				lines = append(lines, fmt.Sprintf("no links of the lab lead from %s, which is linked to %s, to %s, which has %s and is linked to %s",
-					from, n.run.linkedTo(from), to, a, n.run.linkedTo(to)))
+				lines = append(lines, fmt.Sprintf("no links of the lab lead from %s, which %s, to %s, which has %s and %s",
+					from, n.run.linkedText(from), to, a, n.run.linkedText(to)))
 				continue
 			}
 			line := fmt.Sprintf("%s is an address of %s%s", a, to, n.run.stateOf(to))
@@ -114,6 +114,14 @@ func (r *runner) linkedTo(p Place) Place {
 		}
 	}
 	return Place{}
+}
+
+// linkedText says where an interface's link leads.
+func (r *runner) linkedText(p Place) string {
+	if peer := r.linkedTo(p); peer != (Place{}) {
+		return "is linked to " + peer.String()
+	}
+	return "is on no link"
 }
 
 // stateOf is what of an interface's state keeps packets, in brackets; or "".

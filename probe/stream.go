@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
+	"hash/fnv"
 	"io"
 	"math/rand/v2"
 	"net/netip"
@@ -207,12 +209,15 @@ func (s *stream) farSide(j *job, listeners []*listener) ([]*arrivals, error) {
 // attempt makes one connection, or sends one datagram, and looks whether it
 // arrived where there was no answer.
 func (s *stream) attempt(ctx context.Context, j *job, listeners []*listener, far []*arrivals) result {
-	c := &client{stream: s, job: j, listeners: listeners, far: far}
+	c := &client{stream: s, job: j, listeners: listeners, far: far, sent: fnv.New64a()}
 	if err := ctx.Err(); err != nil {
 		return broken("not finished: %v", err)
 	}
 	res := c.run(ctx)
 	res.began, res.ended = c.began, time.Now()
+	if res.seen == answered && j.to.node != nil && len(listeners) > 0 && !listeners[0].arrivals.got(c.sent) {
+		res.seen, res.what = usurped, j.usurpedText()
+	}
 	if res.seen&(lost|refused) == 0 {
 		return res
 	}
@@ -228,7 +233,7 @@ func (s *stream) attempt(ctx context.Context, j *job, listeners []*listener, far
 		case saw && res.seen == refused:
 			res.seen, res.what = arrived, fmt.Sprintf("%s reached %s: %s", what, a.node.name, res.what)
 		case saw:
-			res.silent = false
+			res.silent, res.mute = false, true
 			res.seen, res.what = arrived, fmt.Sprintf("%s reached %s, its answer did not come back: %s", what, a.node.name, res.what)
 		}
 		if saw {
@@ -246,6 +251,7 @@ type client struct {
 	far       []*arrivals
 	began     time.Time
 	file      *os.File
+	sent      hash.Hash64 // of what was sent
 	raw       syscall.RawConn
 	local     netip.AddrPort
 }
@@ -331,6 +337,12 @@ func (c *client) connect(fd int) error {
 	return nil
 }
 
+// Write sends to the target.
+func (c *client) Write(b []byte) (int, error) {
+	c.sent.Write(b)
+	return c.file.Write(b)
+}
+
 func (c *client) overTCP(fd int) result {
 	var failure error
 	err := c.raw.Write(func(uintptr) bool {
@@ -361,7 +373,7 @@ func (c *client) overTCP(fd int) result {
 	// Closing with a reset leaves nothing in TIME_WAIT.
 	unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	sent := c.message()
-	if _, err := c.file.Write(sent); err != nil {
+	if _, err := c.Write(sent); err != nil {
 		return c.unanswered("the connection was accepted, but sending failed: " + ioText(err))
 	}
 	got := make([]byte, 0, len(sent))
@@ -396,7 +408,7 @@ func (c *client) message() []byte {
 func (c *client) overUDP() result {
 	sent := c.message()
 	began := time.Now()
-	if _, err := c.file.Write(sent); err != nil {
+	if _, err := c.Write(sent); err != nil {
 		return c.failure(err)
 	}
 	got := make([]byte, 1<<16)

@@ -123,8 +123,8 @@ const (
 
 // Interface is a network device of a node. Parse gives those declared; Resolve
 // adds the ends of links, the br0 of a switch and lo, so that a Lab's node
-// lists every interface it has: lo first, then bridges and links' ends in the
-// order of file and links.
+// lists every interface it has, in the order of file and links: those that the
+// file does not declare are lo and br0, which come first, and links' ends, last.
 type Interface struct {
 	Pos        Pos // of its key; of the link's endpoint where it has none
 	Name       string

@@ -164,8 +164,8 @@ func (r *resolver) copyInterfaces() {
 		n := &r.nodes[i]
 		n.ids, ids = ids[:0:room[i]], ids[room[i]:]
 		declared := n.Interfaces
-		if n.inLab() {
-			r.add(i, takeNamed(declared, "lo", Interface{Name: "lo", Type: Loopback}))
+		if n.inLab() && !slices.ContainsFunc(declared, func(d *Interface) bool { return d.Name == "lo" }) {
+			r.add(i, Interface{Name: "lo", Type: Loopback})
 		}
 		if n.Kind == Switch {
 			r.add(i, takeNamed(declared, "br0", Interface{Pos: n.Pos, Name: "br0", Type: Bridge}))

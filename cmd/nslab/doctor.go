@@ -12,6 +12,7 @@ import (
 	"nslab/netsetup"
 	"nslab/netsetup/kernel"
 	"nslab/netsetup/netns"
+	"nslab/netsetup/proc/cgroup"
 	"nslab/topology"
 )
 
@@ -132,6 +133,7 @@ func diagnose(src *source, host map[string]string, denied error) (*doctorReport,
 			report.Checks = append(report.Checks, checkFeature(f, d.features[f.Name]))
 		}
 	}
+	report.Checks = append(report.Checks, checkControllers(d.limits)...)
 	limits, err := checkLimits(&d, host)
 	report.Checks = append(report.Checks, limits...)
 	for _, c := range report.Checks {
@@ -174,8 +176,31 @@ func checkFeature(f kernel.Feature, wanted bool) check {
 	return c
 }
 
+// checkControllers tries those controllers of cgroups that limits need.
+func checkControllers(wanted netsetup.Limits) []check {
+	var list []check
+	for _, t := range []struct {
+		name   string
+		wanted bool
+		limits netsetup.Limits
+	}{
+		{"cgroup cpu", wanted.CPU > 0, netsetup.Limits{CPU: 1}},
+		{"cgroup memory", wanted.Memory > 0, netsetup.Limits{Memory: 1 << 30}},
+		{"cgroup pids", wanted.PIDs > 0, netsetup.Limits{PIDs: 1000}},
+	} {
+		err := cgroup.Try(t.limits)
+		c := checkFeature(kernel.Feature{Name: t.name, Err: err}, t.wanted)
+		if missing := new(cgroup.MissingError); errors.As(err, &missing) {
+			c.Hint = missing.Hint
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
 // demand is what a lab needs of a host.
 type demand struct {
+	limits     netsetup.Limits // of any node, the largest
 	features   map[string]bool
 	namespaces uint64 // of its own
 	files      uint64 // open at a time
@@ -219,6 +244,8 @@ func demandOfNode(d *demand, n *topology.Node) {
 		d.features[name] = d.features[name] || wanted
 	}
 	d.tasks += uint64(len(n.Run))
+	l := n.Limits
+	d.limits.CPU, d.limits.Memory, d.limits.PIDs = max(d.limits.CPU, l.CPU), max(d.limits.Memory, l.Memory), max(d.limits.PIDs, l.PIDs)
 }
 
 // learned counts the entries that neighbour tables can come to hold.

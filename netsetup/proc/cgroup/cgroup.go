@@ -90,6 +90,16 @@ func Create(lab, node string, limits netsetup.Limits) (*Group, error) {
 	return nil, err
 }
 
+// Try makes a cgroup with limits and removes it again, so that the error says what
+// this host lacks for them.
+func Try(limits netsetup.Limits) error {
+	g, err := Create(".try", "any", limits) // which no lab is called
+	if err != nil {
+		return err
+	}
+	return g.Remove()
+}
+
 // group is a Group that is nowhere yet.
 func group(lab, node string) (*Group, error) {
 	top, err := Top()
