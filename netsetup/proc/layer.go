@@ -95,6 +95,11 @@ func (f *furnisher) overlay(lower, target string) error {
 	err = do("", func(c caller) {
 		mount(c, "mount a layer over "+lower, nil, "overlay", target, "overlay", 0, "lowerdir="+escaped+",upperdir="+upper+",workdir="+work)
 	})
+	if errors.Is(err, unix.EINVAL) {
+		if below, _ := mountsBelow(lower); len(below) > 0 {
+			return fmt.Errorf("without root there is no layer over %s while %s is mounted below it: %w", lower, below[0], unix.EINVAL)
+		}
+	}
 	if err != nil {
 		return err
 	}
