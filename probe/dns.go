@@ -161,7 +161,7 @@ func (l *lookup) wrong(m *dnsmessage.Message) string {
 	case l.want == nil, !l.code && slices.Equal(got, slices.Compact(slices.Clone(l.want))):
 		return ""
 	}
-	return fmt.Sprintf("the answer is %s, want %s", clipped(strings.Join(got, ", ")), want)
+	return fmt.Sprintf("the answer is %s, want %s", printable(clipped(strings.Join(got, ", "))), want)
 }
 
 // recordText is a record as a file has it, names in lower case and without the

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"nslab/netsetup/proc"
 	"nslab/topology"
@@ -158,7 +160,17 @@ func (o *output) lines(name string) []string {
 		lines = append([]string{fmt.Sprintf("(%d lines more)", n-maxLines)}, lines[n-maxLines:]...)
 	}
 	for i := range lines {
-		lines[i] = name + ": " + strings.ToValidUTF8(lines[i], "�")
+		lines[i] = name + ": " + printable(strings.TrimSuffix(lines[i], "\r"))
 	}
 	return lines
+}
+
+// printable is a text of others without what a terminal would obey.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\t' {
+			return utf8.RuneError
+		}
+		return r // of what is not UTF-8 RuneError, too
+	}, s)
 }

@@ -116,7 +116,7 @@ func (j *job) webHost() string {
 func (w *web) wrong(r *http.Response, body []byte) []string {
 	var wrong []string
 	if r.StatusCode != w.status {
-		wrong = append(wrong, fmt.Sprintf("the status is %s, want %d", clipped(r.Status), w.status))
+		wrong = append(wrong, fmt.Sprintf("the status is %s, want %d", printable(clipped(r.Status)), w.status))
 	}
 	for _, h := range w.headers {
 		values := r.Header.Values(h.name)

@@ -374,6 +374,7 @@ func TestExec(t *testing.T) {
 		{"echo one; echo two >&2", func(x *topology.Test) { x.Stderr = "three" }, Fail, `stderr does not match "three"`},
 		{"sleep 60", func(x *topology.Test) { x.Timeout = 100 * time.Millisecond }, Fail, "it ran longer than 100ms and was killed"},
 		{"kill -9 $$", nil, Fail, "exit status 137"},
+		{`printf 'a\tb\033[31m\377\r\n'; exit 1`, nil, Fail, "stdout: a\tb�[31m�"},
 	} {
 		x := &topology.Test{Verb: "exec", Name: "exec a", Senders: []topology.Target{{Node: "a"}}, Timeout: 10 * time.Second,
 			Command: []string{"/bin/sh", "-c", c.command}}
