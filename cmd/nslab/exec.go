@@ -53,8 +53,8 @@ func (a *app) shellCommand() *cobra.Command {
 		Use:                   "shell [FLAGS] NODE",
 		DisableFlagsInUseLine: true,
 		Short:                 "Open a shell in a node",
-		Long: `Opens a shell inside a node: $SHELL, or /bin/sh. NODE is a node of the one running
-lab, or LAB/NODE. The exit status is the shell's.`,
+		Long: `Opens a shell inside a node: $SHELL, or /bin/sh where the node has none. NODE is a
+node of the one running lab, or LAB/NODE. The exit status is the shell's.`,
 		Example: `  nslab shell h1
   SHELL=/bin/bash nslab shell campus/r1`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -69,13 +69,21 @@ lab, or LAB/NODE. The exit status is the shell's.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		shell := os.Getenv("SHELL")
 		if shell == "" {
-			shell = "/bin/sh"
+			shell = anyShell
 		}
 		c.Argv = []string{shell}
-		return a.execIn(cmd, args[0], &c)
+		err := a.execIn(cmd, args[0], &c)
+		if no := new(proc.StartError); shell != anyShell && errors.As(err, &no) && no.Status == proc.StatusNotFound {
+			c.Argv = []string{anyShell} // the node's root file system may not have the caller's
+			err = execStatus(&c)
+		}
+		return err
 	}
 	return cmd
 }
+
+// anyShell is one that every system has.
+const anyShell = "/bin/sh"
 
 // programFlags gives a verb that runs a program its flags. They stop at the
 // first argument, so that the program's own are left to it.
@@ -108,10 +116,15 @@ func (a *app) execIn(cmd *cobra.Command, arg string, c *proc.Command) error {
 	if status := statusError(0); errors.As(err, &status) {
 		return err
 	}
-	exit := 0
-	if err == nil {
-		exit, err = c.Exec()
+	if err != nil {
+		return execError(err)
 	}
+	return execStatus(c)
+}
+
+// execStatus runs the program; its exit status is the error.
+func execStatus(c *proc.Command) error {
+	exit, err := c.Exec()
 	if err != nil {
 		return execError(err)
 	}

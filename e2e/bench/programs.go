@@ -54,14 +54,14 @@ func median(list []time.Duration) time.Duration {
 	return list[len(list)/2]
 }
 
-// measureIsolation reports what nodes cost that own namespaces of every kind,
-// beside as many calls of unshare(1).
+// measureIsolation reports what nodes cost that own namespaces of every kind and
+// run a process each, beside as many calls of unshare(1).
 func (b *bench) measureIsolation() error {
 	const nodes = 200
 	var lab strings.Builder
 	lab.WriteString("name: isolated\nnodes:\n")
 	for i := range nodes {
-		fmt.Fprintf(&lab, "  n%d: {isolate: all}\n", i)
+		fmt.Fprintf(&lab, "  n%d: {isolate: all, run: [{name: p, command: [sleep, infinity]}]}\n", i)
 	}
 	file := filepath.Join(b.dir, "isolated.yaml")
 	if err := os.WriteFile(file, []byte(lab.String()), 0o644); err != nil {
@@ -74,7 +74,11 @@ func (b *bench) measureIsolation() error {
 	if err != nil {
 		return err
 	}
-	memory, err := keepersMemory()
+	memory, err := titledMemory("nslab: isolated.")
+	if err != nil {
+		return err
+	}
+	supervisor, err := titledMemory("nslab:\x00isolated\x00")
 	if err != nil {
 		return err
 	}
@@ -89,22 +93,23 @@ func (b *bench) measureIsolation() error {
 	}
 	calls := time.Since(begin)
 	b.results = append(b.results,
-		result{what: fmt.Sprintf("%d nodes with isolate: all: up", nodes), measured: round(up.elapsed).String(),
+		result{what: fmt.Sprintf("%d nodes with isolate: all and a process each: up", nodes), measured: round(up.elapsed).String(),
 			against: fmt.Sprintf("%v as many unshare", round(calls)), figure: fmt.Sprintf("%.2f", up.elapsed.Seconds()/calls.Seconds())},
-		result{what: "memory of one of them, its share of the program included", measured: fmt.Sprintf("%d KiB", memory/nodes>>10)})
+		result{what: "memory of what keeps one of them, its share of the program included", measured: fmt.Sprintf("%d KiB", memory/nodes>>10)},
+		result{what: "memory of their supervisor", measured: fmt.Sprintf("%d KiB", supervisor>>10)})
 	return nil
 }
 
-// keepersMemory is the proportional set size of the processes that keep
-// namespaces, in bytes; proc_pid_smaps(5).
-func keepersMemory() (bytesUsed int64, err error) {
+// titledMemory is the proportional set size of the processes whose arguments begin
+// so, in bytes; proc_pid_smaps(5).
+func titledMemory(title string) (bytesUsed int64, err error) {
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return 0, err
 	}
 	for _, dir := range dirs {
 		line, err := os.ReadFile(dir + "/cmdline")
-		if err != nil || !bytes.HasPrefix(line, []byte("nslab: isolated.")) {
+		if err != nil || !bytes.HasPrefix(line, []byte(title)) {
 			continue
 		}
 		rollup, err := os.ReadFile(dir + "/smaps_rollup")

@@ -138,7 +138,12 @@ func (f *furnisher) inHost() error {
 		there := o.there()
 		if there != o.path {
 			if !f.layered(there) {
-				if err := f.layer(there); err != nil {
+				// Mounts are listed by where links lead.
+				there, err := filepath.EvalSymlinks(there)
+				if err == nil {
+					err = f.layer(there)
+				}
+				if err != nil {
 					return fmt.Errorf("show %s: %w", o.path, err)
 				}
 			}

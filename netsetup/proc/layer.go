@@ -22,6 +22,9 @@ func (f *furnisher) layered(path string) bool {
 // what is written from now on. Mounts below the directory stay. The root
 // directory cannot be covered: there the layered one becomes the root.
 func (f *furnisher) layer(dir string) error {
+	if st, err := os.Stat(dir); err == nil && !st.IsDir() {
+		return fmt.Errorf("%s is no directory", dir)
+	}
 	below, err := mountsBelow(dir)
 	if err != nil {
 		return err

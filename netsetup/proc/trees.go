@@ -3,6 +3,7 @@ package proc
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +38,15 @@ func openTrees(net *netns.Handle, m *netsetup.Machine) (*trees, error) {
 	if m.RootFS == "" {
 		dirs = nil
 		for _, o := range (&furnisher{m: m}).owns() {
-			if there := o.there(); there != o.path && !slices.Contains(dirs, there) {
+			there := o.there()
+			if there == o.path {
+				continue
+			}
+			there, err := filepath.EvalSymlinks(there)
+			if err != nil {
+				return t, err
+			}
+			if !slices.Contains(dirs, there) {
 				dirs = append(dirs, there)
 			}
 		}
