@@ -138,6 +138,7 @@ func startHolder(path string) (h *holder, err error) {
 		}
 		go cmd.Wait() // should it end before this process does
 	}()
+	KeepFiles()
 	if err := failpoint.Around("holder.start", cmd.Start); err != nil {
 		return nil, UserNamespaceError(err)
 	}

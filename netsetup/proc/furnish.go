@@ -22,7 +22,7 @@ const stage = netns.Dir
 
 // furnish makes the fresh namespaces of a keeper what the Machine says; it runs in
 // them.
-func furnish(m *netsetup.Machine) error {
+func furnish(m *spec) error {
 	if m.Isolation.UTS {
 		if err := unix.Sethostname([]byte(m.Hostname)); err != nil {
 			return fmt.Errorf("set the host name: %w", err)
@@ -36,12 +36,7 @@ func furnish(m *netsetup.Machine) error {
 	if !m.Isolation.Mount {
 		return nil
 	}
-	hosts, err := os.ReadFile(filepath.Join(labDir(m.Lab), hostsFile))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	f := &furnisher{m: m, hosts: string(hosts), trees: passedTrees()}
-	defer closeFiles(f.trees)
+	f := &furnisher{m: &m.Machine, hosts: m.hosts, trees: m.Trees}
 	steps := []func() error{f.openStage, f.inHost, f.closeStage}
 	if m.RootFS != "" {
 		steps = []func() error{f.openStage, f.inRootFS}
@@ -68,9 +63,9 @@ func setSysctl(s netsetup.Setting) error {
 
 type furnisher struct {
 	m       *netsetup.Machine
-	hosts   string     // the part of /etc/hosts that the lab's nodes share
-	trees   []*os.File // that this keeper was given
-	devices []uint64   // of the layers
+	hosts   string   // the part of /etc/hosts that the lab's nodes share
+	devices []uint64 // of the layers
+	trees   []string // spec.Trees
 }
 
 func (f *furnisher) openStage() error {
@@ -140,7 +135,7 @@ func (f *furnisher) inHost() error {
 		return err
 	}
 	for i, o := range f.owns() {
-		there := nearest(o.path)
+		there := o.there()
 		if there != o.path {
 			if !f.layered(there) {
 				if err := f.layer(there); err != nil {
@@ -170,13 +165,12 @@ func (f *furnisher) inHost() error {
 	return nil
 }
 
-// nearest is the path, or the directory above it that is there.
-func nearest(path string) string {
-	for {
+// there is the path, or the nearest one on the way to it that there is.
+func (o *own) there() string {
+	for path := o.path; ; path = filepath.Dir(path) {
 		if _, err := os.Stat(path); err == nil || path == "/" {
 			return path
 		}
-		path = filepath.Dir(path)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -15,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nslab/netsetup"
 	"nslab/netsetup/failpoint"
 )
 
@@ -38,10 +38,13 @@ func RunKeeper() int {
 	answer := os.NewFile(answerFD, "answer")
 	let := os.NewFile(goFD, "go")
 	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(&[]byte("nslab\x00")[0])), 0, 0, 0) // else it is "exe"
-	m := &netsetup.Machine{}
+	m := &spec{}
 	err := readSpec(m)
 	if err == nil {
 		err = failpoint.Around("keeper.furnish", func() error { return furnish(m) })
+	}
+	for i := range m.Trees {
+		unix.Close(treeFD + i) // programs in the node are not to find them
 	}
 	if err != nil {
 		var errno syscall.Errno
@@ -81,17 +84,21 @@ func RunKeeper() int {
 	}
 }
 
-// readSpec reads the Machine from its descriptor, which stays open.
-func readSpec(m *netsetup.Machine) error {
+// readSpec reads its spec from the descriptor, which stays open, and the hosts.
+func readSpec(m *spec) error {
 	var st unix.Stat_t
 	if err := unix.Fstat(specFD, &st); err != nil {
 		return err
 	}
-	spec := make([]byte, st.Size)
-	if _, err := unix.Pread(specFD, spec, 0); err != nil {
+	data := make([]byte, st.Size)
+	if _, err := unix.Pread(specFD, data, 0); err != nil {
 		return err
 	}
-	return json.Unmarshal(spec, m)
+	hosts := os.NewFile(hostsFD, hostsFile)
+	defer hosts.Close()
+	text, err := io.ReadAll(hosts)
+	m.hosts = string(text)
+	return errors.Join(err, json.Unmarshal(data, m))
 }
 
 // endTime is how long the processes of a node have, once their first one is told

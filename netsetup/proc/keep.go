@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,8 +28,17 @@ const (
 	specFD   = 3 // the Machine, as long as it lives
 	answerFD = 4 // what became of its start
 	goFD     = 5 // a byte there lets it outlive who made it
-	treeFD   = 6 // the first of the directories that its layers will be over, see openTrees
+	hostsFD  = 6 // the part of /etc/hosts that the nodes share: its user may not open it
+	treeFD   = 7 // and on: the trees of its spec
 )
+
+// spec is what a keeper makes the namespaces from. As a file it is read as a
+// Machine, too.
+type spec struct {
+	netsetup.Machine
+	Trees []string // the directories whose mounts it is given, from treeFD on
+	hosts string   // the part of /etc/hosts that the lab's nodes share, of hostsFD
+}
 
 // Keep makes the namespaces that a node owns beside its network, and the process
 // that keeps them. Until it is given back it ends with this process, and after an
@@ -39,7 +49,12 @@ func Keep(net *netns.Handle, m *netsetup.Machine) (k *Keeper, err error) {
 			err = fmt.Errorf("make the namespaces of %s.%s: %w", m.Lab, m.Node, err)
 		}
 	}()
-	spec, err := memory(m)
+	trees, err := openTrees(net, m)
+	defer trees.close()
+	if err != nil {
+		return nil, err
+	}
+	spec, err := memory(&spec{Machine: *m, Trees: trees.paths})
 	if err != nil {
 		return nil, err
 	}
@@ -61,17 +76,22 @@ func Keep(net *netns.Handle, m *netsetup.Machine) (k *Keeper, err error) {
 		return nil, err
 	}
 	defer null.Close()
-	trees, err := openTrees(m)
+	hosts, err := os.Open(filepath.Join(labDir(m.Lab), hostsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		hosts, err = os.Open(os.DevNull)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer closeFiles(trees)
+	defer hosts.Close()
+	files := append([]*os.File{null, null, null, spec, answers, wait, hosts}, trees.files...)
 
 	w, err := unshare(net, m)
 	defer w.close()
 	if err != nil {
 		return nil, err
 	}
+	netns.KeepFiles()
 	runtime.LockOSThread() // whose end the keeper would take for ours
 	defer runtime.UnlockOSThread()
 	k = &Keeper{Node: m.Lab + "." + m.Node, Key: m.Key()}
@@ -80,7 +100,7 @@ func Keep(net *netns.Handle, m *netsetup.Machine) (k *Keeper, err error) {
 			Paths: []string{"/proc/self/exe"},
 			Argv:  []string{title(m.Lab, m.Node), KeeperArg, k.Key},
 			Env:   append(failpoint.Env(), "GOMAXPROCS=1"),
-			Files: append([]*os.File{null, null, null, spec, answers, wait}, trees...),
+			Files: files,
 		})
 		if err != nil {
 			return err
@@ -130,8 +150,8 @@ func (k *Keeper) publish(let *os.File) error {
 }
 
 // memory is a file that no file system has.
-func memory(m *netsetup.Machine) (*os.File, error) {
-	data, err := json.Marshal(m)
+func memory(s *spec) (*os.File, error) {
+	data, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +200,8 @@ func unshare(net *netns.Handle, m *netsetup.Machine) (*entry, error) {
 		}
 	}
 	if own.Time {
+		// A process that changed its user does not own its files in /proc.
+		w.Call("own the files of its process", nil, unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1)
 		// See time_namespaces(7): before the first process is in it.
 		w.Write("set the offsets of the time namespace", "/proc/self/timens_offsets",
 			offset("monotonic", own.Monotonic)+offset("boottime", own.Boottime))

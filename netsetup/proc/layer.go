@@ -83,11 +83,11 @@ func (f *furnisher) overlay(lower, target string) error {
 	if err := o.like(upper); err != nil {
 		return err
 	}
-	from, err := f.tree(lower)
+	// See the kernel's filesystems/overlayfs.rst on the characters.
+	from, err := f.given(lower, layer)
 	if err != nil {
 		return err
 	}
-	// See the kernel's filesystems/overlayfs.rst on the characters.
 	escaped := strings.NewReplacer(`\`, `\\`, `:`, `\:`, `,`, `\,`).Replace(from)
 	err = do("", func(c caller) {
 		mount(c, "mount a layer over "+lower, nil, "overlay", target, "overlay", 0, "lowerdir="+escaped+",upperdir="+upper+",workdir="+work)

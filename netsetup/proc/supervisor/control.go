@@ -124,6 +124,7 @@ func (s *Supervisor) answer(conn *net.UnixConn, one *sync.Mutex) (last bool) {
 		one.Lock()
 		defer one.Unlock()
 	}
+	s.settle(ctx)
 	err := s.do(ctx, &r)
 	var a reply
 	if !errors.As(err, &a.Failure) && err != nil {
@@ -268,6 +269,7 @@ func start(lab string) error {
 		// It is not to end with the terminal, nor with what its caller is sent.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
+	netns.KeepFiles()
 	if err := failpoint.Around("supervisor.start", cmd.Start); err != nil {
 		return fmt.Errorf("start the supervisor of lab %s: %w", lab, err)
 	}

@@ -61,6 +61,7 @@ type process struct {
 	status  Status // under s.mu
 	overdue bool   // under s.mu: not ready within its time
 	pos     string // under s.mu: of the file as it is now
+	ending  bool   // under s.mu: it has ended, and what that makes of it is not known yet
 	settled bool   // under s.mu: has been ready since it was last told to start
 	from    int64  // where its output begins in the log
 
@@ -127,6 +128,7 @@ func (p *process) once(ctx context.Context, c *child) (failed bool, reason strin
 	}
 	for {
 		e := p.watch(ctx, c)
+		p.s.change(func() { p.ending = true })
 		c.close()
 		if ctx.Err() == nil && e.known && e.status == 0 {
 			if k := p.background(); k != nil {
@@ -324,6 +326,7 @@ func (p *process) waitAfter(ctx context.Context) error {
 
 func (p *process) set(state, reason string) {
 	p.s.change(func() {
+		p.ending = false
 		p.status.State, p.status.Reason = state, reason
 		p.status.PID, p.status.Start, p.status.Ready = 0, 0, false
 	})
@@ -331,6 +334,7 @@ func (p *process) set(state, reason string) {
 
 func (p *process) end(failed bool, reason string) {
 	p.s.change(func() {
+		p.ending = false
 		s := &p.status
 		s.State, s.Reason = Exited, reason
 		if failed {
@@ -350,6 +354,7 @@ func (p *process) restartLater(reason string) {
 // found is that the process runs as c.
 func (p *process) found(c *child) {
 	p.s.change(func() {
+		p.ending = false
 		s := &p.status
 		s.PID, s.Start, s.Reason = c.pid, c.start, ""
 		if s.State = Starting; s.Ready {

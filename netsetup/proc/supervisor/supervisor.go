@@ -92,6 +92,30 @@ func (s *Supervisor) statuses() []Status {
 	return list
 }
 
+// settle waits until it is known of every process that has ended what becomes of
+// it: until then it looks like one that runs.
+func (s *Supervisor) settle(ctx context.Context) {
+	var over []*process
+	s.wait(ctx, func() bool {
+		over = over[:0]
+		for _, p := range s.processes {
+			if p.ending {
+				return false
+			}
+			if st := p.status.State; st == Exited || st == Failed || st == Stopped {
+				over = append(over, p)
+			}
+		}
+		return true
+	})
+	for _, p := range over {
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+		}
+	}
+}
+
 // begin starts the life of a process, whose status and child, if it has one, are
 // known.
 func (s *Supervisor) begin(p *process, c *child) {
