@@ -39,6 +39,7 @@ func TestProgram(t *testing.T) {
 	}
 	t.Run("scripts", func(t *testing.T) { runScripts(t, dir) })
 	t.Run("labs", testLabs)
+	t.Run("known", testKnown)
 	t.Run("documents", testDocuments)
 	t.Run("drift", testDrift)
 	t.Run("walk", testWalk)

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,10 +29,11 @@ type failing struct {
 // testFailpoints lets nslab, built with its failpoints, fail at each of them.
 func testFailpoints(t *testing.T, nslab string) {
 	one, two, small := fixture("one"), fixture("two"), fixture("small")
-	f := &failpoints{nslab: nslab, points: map[string]bool{}}
+	f := &failpoints{nslab: nslab, points: map[string]bool{}, done: map[string]bool{}}
 	for _, c := range []failing{
-		{name: "up", command: words("up", two), up: true},
+		// First what passes most of them, and has most to go back to.
 		{name: "change", before: words("up", one), command: words("up", two), up: true},
+		{name: "up", command: words("up", two), up: true},
 		{name: "down", before: words("up", two), command: words("down fp")},
 		{name: "first", command: words("up", small), up: true, noDir: true},
 		{name: "last", before: words("up", small), command: words("down small"), noDir: true},
@@ -52,6 +52,7 @@ func words(s ...string) []string { return strings.Fields(strings.Join(s, " ")) }
 type failpoints struct {
 	nslab       string
 	points      map[string]bool
+	done        map[string]bool // points with faults, as NAME=FAULT
 	tried, left int
 }
 
@@ -61,20 +62,39 @@ type point struct {
 	n    int // of this name
 }
 
-// chosen are the points to be tried of those that the command passes: all, or of
-// each name the first and the last; without root then only those that there are
-// none of with it.
-func (r *trials) chosen(all []point) []point {
-	if *full {
-		return all
-	}
+// trial is a fault at a point.
+type trial struct {
+	point
+	fault string
+}
+
+// chosen are the trials for the points that the command passes: each fault at each
+// passing; or, in short, each fault at each point that it was not tried at before,
+// by turns at the first and at the last passing. Those without root are of the
+// points that there are none of with it.
+func (r *trials) chosen(all []point) []trial {
+	var list []trial
 	last := map[string]int{}
 	for _, p := range all {
 		last[p.name] = p.n
 	}
-	return slices.DeleteFunc(all, func(p point) bool {
-		return p.n != 1 && p.n != last[p.name] || r.rootless() && !strings.HasPrefix(p.name, "holder.")
-	})
+	for _, p := range all {
+		for i, fault := range faults {
+			n := 1
+			if i%2 == 1 {
+				n = last[p.name]
+			}
+			switch key := p.name + "=" + fault; {
+			case *full:
+			case p.n != n || r.done[key] || r.rootless() && !strings.HasPrefix(p.name, "holder."):
+				continue
+			default:
+				r.done[key] = true
+			}
+			list = append(list, trial{p, fault})
+		}
+	}
+	return list
 }
 
 // trials are those of one command.
@@ -112,14 +132,12 @@ func (f *failpoints) letFail(t *testing.T, c failing) {
 	r.restore()
 	begin, tried, left := time.Now(), f.tried, f.left
 	for _, p := range r.chosen(points) {
-		for _, fault := range faults {
-			f.points[p.name] = true
-			f.tried++
-			if problem := r.fault(p, fault); problem != "" {
-				f.left++
-				t.Errorf("%s at %s, time %d: %s", fault, p.name, p.n, problem)
-				r.restore()
-			}
+		f.points[p.name] = true
+		f.tried++
+		if problem := r.fault(p.point, p.fault); problem != "" {
+			f.left++
+			t.Errorf("%s at %s, time %d: %s", p.fault, p.name, p.n, problem)
+			r.restore()
 		}
 	}
 	r.must(r.down...)
