@@ -9,6 +9,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"nslab/netsetup/netns"
 )
 
 // running is a lab that runs, as ip, bridge, tc, nft and sysctl see it.
@@ -47,13 +51,13 @@ func (r *running) namespaces() []string {
 	return files
 }
 
-// identities are the inodes of nodes, and with them the indexes of their
-// interfaces, by NODE and NODE:INTERFACE.
+// identities are the cookies of nodes' networks, and with them the indexes of their
+// interfaces, by NODE and NODE:INTERFACE. An inode's number may be given again.
 func (r *running) identities() map[string]string {
 	ids := map[string]string{}
 	for _, file := range r.namespaces() {
 		_, node, _ := strings.Cut(filepath.Base(file), ".")
-		ids[node] = strings.Fields(r.output("ls", "-i", file))[0]
+		ids[node] = fmt.Sprint(r.cookie(filepath.Base(file)))
 		for _, l := range strings.Split(r.output("ip", "-n", filepath.Base(file), "-o", "link"), "\n") {
 			if index, rest, ok := strings.Cut(l, ": "); ok {
 				name, _, _ := strings.Cut(rest, ":")
@@ -63,6 +67,28 @@ func (r *running) identities() map[string]string {
 		}
 	}
 	return ids
+}
+
+// cookie is the number of a network namespace that no other has, socket(7).
+func (r *running) cookie(namespace string) (cookie uint64) {
+	h, err := netns.Open(namespace)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer h.Close()
+	err = netns.Do(h, func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		cookie, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return cookie
 }
 
 // showAll shows what there is in a namespace: addresses of one family and
@@ -109,7 +135,9 @@ func (r *running) show() []string {
 			if strings.Contains(l, "stp_state 1") {
 				l = ageing.ReplaceAllString(l, "")
 			}
-			l = strings.Join(strings.Fields(passing.ReplaceAllString(l, "")), " ")
+			if !strings.HasPrefix(l, "/proc/") { // of which there are thousands
+				l = strings.Join(strings.Fields(passing.ReplaceAllString(l, "")), " ")
+			}
 			if l != "" && !ownWay.MatchString(l) {
 				lines = append(lines, ns+" "+l)
 			}
