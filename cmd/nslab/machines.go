@@ -29,9 +29,13 @@ func runMachines(ctx context.Context, src *source, plan *netsetup.Plan) error {
 	if err := proc.Save(lab, src.want.Hosts, src.want.Machines); err != nil {
 		return err
 	}
+	groups, err := cgroup.All(lab)
+	if err != nil {
+		return err
+	}
 	for i := range src.want.Machines {
 		m := &src.want.Machines[i]
-		if err := group(m); err != nil {
+		if err := group(m, groups[m.Node] != nil); err != nil {
 			return err
 		}
 		if !made[lab+"."+m.Node] {
@@ -49,16 +53,12 @@ func runMachines(ctx context.Context, src *source, plan *netsetup.Plan) error {
 	return endOthers(lab, src.want.Machines)
 }
 
-// group gives a node its cgroup, where it needs one.
-func group(m *netsetup.Machine) error {
-	g, err := cgroup.Open(m.Lab, m.Node)
-	if err != nil {
-		return err
-	}
-	if g == nil && m.Limits == (netsetup.Limits{}) && len(m.Processes)+len(m.Setup) == 0 {
+// group gives a node its cgroup, where it needs or has one.
+func group(m *netsetup.Machine, has bool) error {
+	if !has && m.Limits == (netsetup.Limits{}) && len(m.Processes)+len(m.Setup) == 0 {
 		return nil
 	}
-	_, err = cgroup.Create(m.Lab, m.Node, m.Limits)
+	_, err := cgroup.Create(m.Lab, m.Node, m.Limits)
 	return err
 }
 
@@ -103,9 +103,9 @@ func setUp(ctx context.Context, m *netsetup.Machine, argv []string) error {
 
 // endOthers ends what nodes have that are not of the lab any more.
 func endOthers(lab string, machines []netsetup.Machine) error {
-	nodes, err := cgroup.Nodes(lab)
+	groups, err := cgroup.All(lab)
 	errs := []error{err}
-	for _, node := range nodes {
+	for node := range groups {
 		if !slices.ContainsFunc(machines, func(m netsetup.Machine) bool { return m.Node == node }) {
 			errs = append(errs, supervisor.EndNode(lab, node))
 		}
@@ -125,9 +125,10 @@ func undoMachines(ctx context.Context, lab string) error {
 	if err != nil {
 		return err
 	}
-	errs := []error{proc.Save(lab, netsetup.HostsFile(old), machines)}
+	groups, err := cgroup.All(lab)
+	errs := []error{err, proc.Save(lab, netsetup.HostsFile(old), machines)}
 	for i := range machines {
-		errs = append(errs, group(&machines[i]))
+		errs = append(errs, group(&machines[i], groups[machines[i].Node] != nil))
 	}
 	errs = append(errs, supervisor.Apply(ctx, lab, machines), endOthers(lab, machines))
 	return errors.Join(errs...)
@@ -146,14 +147,14 @@ func machineLines(ctx context.Context, src *source) ([]netsetup.Line, error) {
 
 // limitLines are the changes to limits.
 func limitLines(src *source) ([]netsetup.Line, error) {
+	groups, err := cgroup.All(src.lab.Name)
+	if err != nil {
+		return nil, err
+	}
 	var lines []netsetup.Line
 	for _, m := range src.want.Machines {
-		g, err := cgroup.Open(m.Lab, m.Node)
-		if err != nil {
-			return nil, err
-		}
 		var have netsetup.Limits
-		if g != nil {
+		if g := groups[m.Node]; g != nil {
 			if have, err = g.Limits(); err != nil {
 				return nil, err
 			}

@@ -204,6 +204,10 @@ func Open(lab, node string) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
+	return m.open(lab, node)
+}
+
+func (m *mounts) open(lab, node string) (*Group, error) {
 	g, err := group(lab, node)
 	if err != nil {
 		return nil, err
@@ -315,18 +319,41 @@ func write(path, text string) error {
 	})
 }
 
-// Nodes gives the names of all cgroups that are of a lab, sorted.
-func Nodes(lab string) ([]string, error) { return names(lab) }
-
-// Labs gives the labs that have cgroups, sorted.
-func Labs() ([]string, error) { return names("") }
-
-// names lists the directories below one of ours.
-func names(lab string) ([]string, error) {
+// All gives the cgroups of a lab's nodes by their names. To open many at once costs
+// one look at the mounts of the host, of which there are as many as nodes.
+func All(lab string) (map[string]*Group, error) {
 	m, err := readMounts()
 	if err != nil {
 		return nil, err
 	}
+	nodes, err := m.names(lab)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]*Group, len(nodes))
+	for _, node := range nodes {
+		g, err := m.open(lab, node)
+		if err != nil {
+			return nil, err
+		}
+		if g != nil { // it may have gone meanwhile
+			all[node] = g
+		}
+	}
+	return all, nil
+}
+
+// Labs gives the labs that have cgroups, sorted.
+func Labs() ([]string, error) {
+	m, err := readMounts()
+	if err != nil {
+		return nil, err
+	}
+	return m.names("")
+}
+
+// names lists the directories below one of ours.
+func (m *mounts) names(lab string) ([]string, error) {
 	top, err := Top()
 	if err != nil {
 		return nil, err

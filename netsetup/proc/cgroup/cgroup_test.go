@@ -168,8 +168,8 @@ func TestJoin(t *testing.T) {
 			if err != nil || !slices.Equal(again.Paths(), g.Paths()) {
 				t.Errorf("opened: %v, %v, want %v", again, err, g)
 			}
-			if nodes, err := cgroup.Nodes("lab"); err != nil || !slices.Equal(nodes, []string{"node"}) {
-				t.Errorf("nodes %v, %v", nodes, err)
+			if all, err := cgroup.All("lab"); err != nil || len(all) != 1 || !slices.Equal(all["node"].Paths(), g.Paths()) {
+				t.Errorf("all %v, %v", all, err)
 			}
 			if labs, err := cgroup.Labs(); err != nil || !slices.Equal(labs, []string{"lab"}) {
 				t.Errorf("labs %v, %v", labs, err)

@@ -31,14 +31,14 @@ func End(ctx context.Context, lab string) (found bool, err error) {
 	// A supervisor that does not listen would start again what is killed.
 	supervised, err := killMarked(lab, func(m proc.Mark) bool { return m.Node == "" })
 	errs = append(errs, err)
-	nodes, err := cgroup.Nodes(lab)
+	groups, err := cgroup.All(lab)
 	errs = append(errs, err)
-	for _, node := range nodes {
-		errs = append(errs, removeGroup(lab, node))
+	for _, g := range groups {
+		errs = append(errs, g.Remove())
 	}
 	killed, err := killMarked(lab, func(proc.Mark) bool { return true })
 	errs = append(errs, err)
-	return found || supervised || killed || len(nodes) > 0, errors.Join(errs...)
+	return found || supervised || killed || len(groups) > 0, errors.Join(errs...)
 }
 
 // Labs gives the names of the labs that have processes or cgroups, sorted.
@@ -56,15 +56,11 @@ func Labs() ([]string, error) {
 // EndNode ends all processes of a node, and removes its cgroup.
 func EndNode(lab, node string) error {
 	_, err := killMarked(lab, func(m proc.Mark) bool { return m.Node == node })
-	return errors.Join(err, removeGroup(lab, node))
-}
-
-func removeGroup(lab, node string) error {
-	g, err := cgroup.Open(lab, node)
-	if err != nil || g == nil {
-		return err
+	g, err2 := cgroup.Open(lab, node)
+	if err2 == nil && g != nil {
+		err2 = g.Remove()
 	}
-	return g.Remove()
+	return errors.Join(err, err2)
 }
 
 // killTime bounds how long killed processes may take to end.
