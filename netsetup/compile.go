@@ -19,8 +19,9 @@ func Compile(lab *topology.Lab) (*State, error) {
 	for _, n := range lab.Nodes {
 		names[n.Name] = nodeNamespace(lab, n)
 	}
+	perLink := settingNames{}
 	for i, n := range lab.Nodes {
-		s.Namespaces[i] = compileNode(lab, n, names)
+		s.Namespaces[i] = compileNode(lab, n, names, perLink)
 	}
 	s.Sort()
 	return s, nil
@@ -61,7 +62,7 @@ func nodeNamespace(lab *topology.Lab, n *topology.Node) string {
 	return NamespaceName(lab.Name, n.Name)
 }
 
-func compileNode(lab *topology.Lab, n *topology.Node, names map[string]string) Namespace {
+func compileNode(lab *topology.Lab, n *topology.Node, names map[string]string, perLink settingNames) Namespace {
 	ns := Namespace{Pos: n.Pos, Name: names[n.Name]}
 	switch n.Kind {
 	case topology.Root:
@@ -101,8 +102,7 @@ func compileNode(lab *topology.Lab, n *topology.Node, names map[string]string) N
 	}
 	ns.Tables = compileTables(lab.Name, n.Nftables)
 	if ns.Kind == Own {
-		ns.Sysctls = compileSysctls(n, settings)
-		ns.Sysctls = append(ns.Sysctls, impliedSysctls(ns.Links, ns.Sysctls)...)
+		ns.Sysctls = addImpliedSysctls(compileSysctls(n, settings), ns.Links, perLink)
 	}
 	return ns
 }

@@ -26,10 +26,25 @@ func (s *interfaceSetting) of(link string) string {
 	return "net/" + s.family + "/conf/" + link + "/" + s.leaf
 }
 
-// impliedSysctls are those of the interfaces that follow from the namespace's,
-// given what the file sets itself.
-func impliedSysctls(links []Link, given []Sysctl) []Sysctl {
-	list := make([]Sysctl, 0, len(links)*len(interfaceSettings))
+// settingNames are the names of interfaceSettings, by interface: of a large lab's,
+// which are mostly called the same.
+type settingNames map[string][]string
+
+func (n settingNames) of(link string) []string {
+	names := n[link]
+	if names == nil {
+		for i := range interfaceSettings {
+			names = append(names, interfaceSettings[i].of(link))
+		}
+		n[link] = names
+	}
+	return names
+}
+
+// addImpliedSysctls adds those of the interfaces that follow from the namespace's to
+// what the file sets itself.
+func addImpliedSysctls(given []Sysctl, links []Link, names settingNames) []Sysctl {
+	list := slices.Grow(given, len(links)*len(interfaceSettings))
 	for i := range interfaceSettings {
 		s := &interfaceSettings[i]
 		at := slices.IndexFunc(given, func(g Sysctl) bool { return g.Name == s.from })
@@ -41,7 +56,7 @@ func impliedSysctls(links []Link, given []Sysctl) []Sysctl {
 			if l.Kind == KindLoopback && !s.lo || s.family == "ipv6" && l.MTU != 0 && l.MTU < ipv6MinMTU {
 				continue
 			}
-			name := s.of(l.Name)
+			name := names.of(l.Name)[i]
 			if !slices.ContainsFunc(given, func(g Sysctl) bool { return g.Name == name }) {
 				list = append(list, Sysctl{Name: name, Value: given[at].Value})
 			}
