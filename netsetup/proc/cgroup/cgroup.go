@@ -15,7 +15,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -294,16 +293,6 @@ func (g *Group) Leave() ([]string, error) {
 		files = append(files, filepath.Join(m.v2, path[""], "cgroup.procs"))
 	}
 	return files, nil
-}
-
-// Add moves a process into the group.
-func (g *Group) Add(pid int) error {
-	for _, dir := range g.Paths() {
-		if err := write(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(pid)); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // write writes to a file of the kernel, which takes all at once.

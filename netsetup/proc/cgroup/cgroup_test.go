@@ -186,24 +186,6 @@ func TestJoin(t *testing.T) {
 	})
 }
 
-func TestAdd(t *testing.T) {
-	onEach(t, func(t *testing.T) {
-		g := create(t, netsetup.Limits{PIDs: 10})
-		cmd := exec.Command("sleep", "1000")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		if err := g.Add(cmd.Process.Pid); err != nil {
-			t.Error(err)
-		}
-		if procs, err := g.Procs(); err != nil || !slices.Equal(procs, []int{cmd.Process.Pid}) {
-			t.Errorf("processes %v, %v", procs, err)
-		}
-		remove(t, g)
-		cmd.Wait()
-	})
-}
-
 // TestKillAll: what has left its parent, session and process group is found, and
 // so is what forks all the time, and what has made cgroups of its own.
 func TestKillAll(t *testing.T) {
